@@ -1,0 +1,1 @@
+"""GSI for Pyro5: certificates, proxies, accounts and the secured channel."""

@@ -1,0 +1,1 @@
+"""The client of third-party transfers, and the words that all programs share."""

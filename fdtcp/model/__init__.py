@@ -1,0 +1,1 @@
+"""The types of a transfer: names, files, jobs, options and the orders to movers."""

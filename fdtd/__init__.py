@@ -1,0 +1,1 @@
+"""The daemon of a storage host, and the mover that it starts."""

@@ -1,0 +1,1 @@
+"""The two mover programs, reader and writer, and what they are made of."""

@@ -1,0 +1,1 @@
+"""Where records go: one small class for each kind of receiver."""
