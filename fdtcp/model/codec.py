@@ -1,0 +1,167 @@
+"""Frozen dataclasses to plain values and back, checked on the way in.
+
+Decides one encoding for everything that programs tell each other: a *message* is a map with field names (so that a
+person can read it), what stands inside a message is a *row*, a list in field order (a job has up to a million of
+them).  Missing fields take their defaults, so a newer peer may know more; unknown fields and wrong types are a
+ProtocolViolation, because the value comes from another program.
+
+JSON has no bytes: with `binary=False` bytes travel as text of the same code points (Latin-1), which loses nothing.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import MISSING, Field, fields, is_dataclass
+from enum import Enum
+from typing import Any, Final, NamedTuple, TypeVar
+
+from fdtcp.errors import Problem, ProtocolViolation
+
+T = TypeVar("T")
+
+Encoder = Callable[[Any], Any]  # Any: this module is where types end and plain values begin
+Decoder = Callable[[Any], Any]  # Any: see above
+
+
+class Schema(NamedTuple):
+    """How one dataclass is written: its fields in order, and how many of them have no default."""
+
+    names: tuple[str, ...]
+    encoders: tuple[Encoder, ...]
+    decoders: tuple[Decoder, ...]
+    required: int
+
+
+_SCHEMAS: Final[dict[tuple[type, bool], Schema]] = {}
+
+# What struct and SQLite can hold; a larger number is never a size, an offset or a count.
+_INT_LIMIT: Final = 1 << 63
+
+
+def encode_message(message: object, *, binary: bool = True) -> dict[str, Any]:  # Any: plain values
+    """Return the dataclass `message` as a map from field name to plain value."""
+    names, encoders, _, _ = _schema(type(message), binary)
+    return {name: encode(getattr(message, name)) for name, encode in zip(names, encoders, strict=True)}
+
+
+def decode_message(cls: type[T], plain: object, *, binary: bool = True) -> T:
+    """Read what `encode_message` made of a `cls`.  Raises ProtocolViolation."""
+    if not isinstance(plain, dict):
+        raise ProtocolViolation(f"{cls.__name__} must be a map, not {type(plain).__name__}")
+    names, _, decoders, _ = _schema(cls, binary)
+    if unknown := plain.keys() - set(names):
+        raise ProtocolViolation(f"{cls.__name__} has an unknown field {min(map(str, unknown))!r}")
+    try:
+        values = {name: decode(plain[name]) for name, decode in zip(names, decoders, strict=True) if name in plain}
+        return cls(**values)
+    except (TypeError, ValueError) as exc:
+        raise ProtocolViolation(f"bad {cls.__name__}: {exc}") from exc
+
+
+def _schema(cls: type, binary: bool) -> Schema:
+    """Return the schema of a dataclass, made once."""
+    if (schema := _SCHEMAS.get((cls, binary))) is None:
+        hints = typing.get_type_hints(cls)
+        parts: tuple[Field[Any], ...] = fields(cls)  # Any: a field of whatever type
+        coders = [_coders(hints[part.name], binary) for part in parts]
+        schema = Schema(
+            tuple(part.name for part in parts),
+            tuple(encode for encode, _ in coders),
+            tuple(decode for _, decode in coders),
+            sum(part.default is MISSING and part.default_factory is MISSING for part in parts),
+        )
+        _SCHEMAS[cls, binary] = schema
+    return schema
+
+
+def _coders(hint: Any, binary: bool) -> tuple[Encoder, Decoder]:  # Any: a type hint
+    origin = typing.get_origin(hint)
+    if hint is bytes:
+        return (_same, _exactly(bytes)) if binary else (_bytes_to_text, _text_to_bytes)
+    if hint is int:
+        return _same, _whole_number
+    if hint is float:
+        return _same, _number
+    if hint in (bool, str):
+        return _same, _exactly(hint)
+    if hint is Problem:
+        return Problem.encode, Problem.decode
+    if origin is tuple:
+        item, ellipsis = typing.get_args(hint)
+        assert ellipsis is ..., f"only tuple[X, ...] can be encoded, not {hint}"
+        encode, decode = _coders(item, binary)
+        return (lambda value: [encode(one) for one in value]), _list_of(decode)
+    if origin in (types.UnionType, typing.Union):
+        (inner,) = (arg for arg in typing.get_args(hint) if arg is not type(None))
+        encode, decode = _coders(inner, binary)
+        return (
+            lambda value: None if value is None else encode(value),
+            lambda value: None if value is None else decode(value),
+        )
+    if issubclass(hint, Enum):
+        return (lambda value: value.value), hint
+    assert isinstance(hint, type) and is_dataclass(hint), f"{hint} cannot be encoded"
+    return _row_coders(hint, binary)
+
+
+def _row_coders(cls: type, binary: bool) -> tuple[Encoder, Decoder]:
+    names, encoders, decoders, required = _schema(cls, binary)
+    pairs = tuple(zip(names, encoders, strict=True))
+    most = len(names)
+
+    def encode(row: object) -> list[Any]:  # Any: plain values
+        return [encode_one(getattr(row, name)) for name, encode_one in pairs]
+
+    def decode(plain: object) -> object:
+        if not isinstance(plain, list | tuple) or not required <= len(plain) <= most:
+            raise ValueError(f"{cls.__name__} must be a list of {required} to {most} values")
+        return cls(*[decode_one(value) for decode_one, value in zip(decoders, plain, strict=False)])
+
+    return encode, decode
+
+
+def _same(value: Any) -> Any:  # Any: plain values
+    return value
+
+
+def _bytes_to_text(value: bytes) -> str:
+    return value.decode("latin-1")
+
+
+def _text_to_bytes(value: object) -> bytes:
+    if type(value) is not str:
+        raise ValueError(f"expected text, got {type(value).__name__}")
+    return value.encode("latin-1")
+
+
+def _exactly(kind: type) -> Decoder:
+    def decode(value: object) -> object:
+        if type(value) is not kind:
+            raise ValueError(f"expected {kind.__name__}, got {type(value).__name__}")
+        return value
+
+    return decode
+
+
+def _whole_number(value: object) -> int:
+    # `type is`, not isinstance: True is an int to Python, but never a size.
+    if type(value) is not int or not -_INT_LIMIT <= value < _INT_LIMIT:
+        raise ValueError(f"expected a whole number of 63 bits, got {type(value).__name__}")
+    return value
+
+
+def _number(value: object) -> float:
+    if type(value) not in (int, float):
+        raise ValueError(f"expected a number, got {type(value).__name__}")
+    return float(value)  # type: ignore[arg-type]  # the line above leaves int and float
+
+
+def _list_of(decode: Decoder) -> Decoder:
+    def decode_all(value: object) -> tuple[object, ...]:
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"expected a list, got {type(value).__name__}")
+        return tuple([decode(one) for one in value])
+
+    return decode_all

@@ -1,0 +1,372 @@
+"""What a daemon orders of its mover, and what the mover says in return.
+
+Decides the types and the line format on the two pipes: one JSON object a line, `{"<kind>": {...}}`.  The daemon
+writes orders to the mover's standard input, which is also its life line (end of file means: stop, keep partials, be
+gone within two seconds); the mover writes messages to its standard output.  What a mover says is *claims*: it runs as
+the user, so the daemon checks every index against the job.
+
+All paths are absolute and bytes: POSIX names need not be text.  Sizes and offsets are in bytes, times of files in
+nanoseconds since the epoch, other times in seconds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from fdtcp.errors import Problem, ProtocolViolation
+from fdtcp.model.codec import decode_message, encode_message
+
+# A chunk of 1,000 files with PATH_MAX names and kept extents fits; anything longer is not from us.
+MAX_LINE_BYTES: Final = 16 << 20
+
+
+class Role(StrEnum):
+    """What a mover process is for."""
+
+    READER = "reader"
+    WRITER = "writer"
+    SWEEPER = "sweeper"
+
+
+class Checksum(StrEnum):
+    """End-to-end checksums: those whose values of blocks can be combined into the file's without a second read."""
+
+    NONE = "none"
+    ADLER32 = "adler32"
+    CRC32 = "crc32"
+
+
+class Sync(StrEnum):
+    """When a file counts as safe: after a sync of its own, of its epoch, or (reported as such) unsynced."""
+
+    FILE = "file"
+    BATCH = "batch"
+    NONE = "none"
+
+
+class OnExists(StrEnum):
+    """What to do when the destination exists: the same is a success, replace it, or always refuse."""
+
+    SKIP_SAME = "skip-same"
+    OVERWRITE = "overwrite"
+    FAIL = "fail"
+
+
+class SameBy(StrEnum):
+    """What makes an existing file the same as the source."""
+
+    CHECKSUM = "checksum"
+    SIZE = "size"
+
+
+class Action(StrEnum):
+    """What is to be done for one file, as the destination decided in pre-flight."""
+
+    SEND = "send"
+    COMPARE = "compare"  # an equally long file exists: the reader sends its checksum only, the writer compares
+    SKIP = "skip"  # nothing to do: the writer has reported the outcome already
+
+
+class State(StrEnum):
+    """The end of one file."""
+
+    DONE = "done"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A numeric address (no scope, no brackets) and a TCP port."""
+
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A part of a file that the destination has already made safe, with the checksum of its content."""
+
+    offset: int
+    length: int
+    checksum: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file that a reader shall look at; `index` counts from 0 through the job."""
+
+    index: int
+    path: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a reader found: exactly one of facts (`problem` is None) or a problem."""
+
+    index: int
+    size: int
+    mtime_ns: int
+    mode: int  # permission bits only
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationFile:
+    """A file that a writer shall expect, with what the source found."""
+
+    index: int
+    path: bytes
+    size: int
+    mtime_ns: int
+    mode: int
+    source: bytes  # the source Pfn, in the journal's identity: a partial is continued for the same source only
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a writer found at the destination: an action, or a problem (the outcome then follows as FAILED)."""
+
+    index: int
+    action: Action
+    kept: tuple[Extent, ...] = ()
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedFile:
+    """A file that a reader may send, with the writer's verdict on it."""
+
+    index: int
+    action: Action
+    kept: tuple[Extent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of one file, said by the destination: DONE means verified and as durable as the sync policy says."""
+
+    index: int
+    state: State
+    size: int
+    moved: int = 0  # bytes that crossed the network
+    kept: int = 0  # bytes that an earlier attempt had made safe
+    checksum: str = ""  # "adler32:0a1b2c3d", or "" without
+    finished: float = 0.0  # epoch seconds
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamProgress:
+    """What one stream has carried since it was opened (payload bytes), and between which addresses."""
+
+    stream: int
+    local: str
+    remote: str
+    moved: int
+    alive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPartial:
+    """A partial that was left at the destination for a later attempt: its name and the bytes that are safe in it."""
+
+    path: bytes
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How a job's bytes are to be moved; the daemon has checked it against the site's limits."""
+
+    checksum: Checksum = Checksum.ADLER32
+    sync: Sync = Sync.BATCH
+    on_exists: OnExists = OnExists.SKIP_SAME
+    same_by: SameBy = SameBy.CHECKSUM
+    streams: int = 0  # 0: the reader chooses
+    block_size: int = 4 << 20
+    rate_limit: int = 0  # bytes per second over all streams, 0: none
+    congestion: str = ""  # TCP congestion control by name, "": the kernel's default
+    buffer_size: int = 0  # socket buffers in bytes, 0: the kernel tunes them
+    zero_size: int = 8 << 30  # how long /dev/zero is taken to be
+    keep_partials: bool = True
+    stall_timeout: float = 30.0  # seconds without a byte until a stream counts as dead
+    connect_timeout: float = 10.0  # seconds for a stream to connect and authenticate
+
+
+# --- orders: daemon to mover -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """The first line, exactly once: who this mover is."""
+
+    role: Role
+    job: str  # UUID, 32 hex digits
+    prefixes: tuple[bytes, ...]  # directories; every path is opened beneath one of them
+    policy: Policy = field(default_factory=Policy)
+
+
+@dataclass(frozen=True, slots=True)
+class Describe:
+    """To a reader: look at these files; answered by Described with the same `seq`."""
+
+    seq: int
+    files: tuple[SourceFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """To a writer: these files will come (`last`: and no more); answered by Expected with the same `seq`."""
+
+    seq: int
+    files: tuple[DestinationFile, ...]
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """To a writer: listen on each address, on the first free of `ports`; answered by Listening."""
+
+    addresses: tuple[str, ...]
+    ports: tuple[int, ...]
+    secret: bytes = field(repr=False)
+    peers: tuple[str, ...] = ()  # numeric addresses that may connect; empty: any that know the secret
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """To a reader: open streams to these endpoints, from these local addresses (empty: the kernel chooses)."""
+
+    endpoints: tuple[Endpoint, ...]
+    addresses: tuple[str, ...]
+    secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """To a reader: send these files (`last`: and no more)."""
+
+    files: tuple[ReleasedFile, ...]
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """To any mover: stop now; with `discard` also remove what a later attempt could have continued."""
+
+    discard: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """To a sweeper: for these destinations remove temporary files; journalled ones only with `discard`."""
+
+    paths: tuple[bytes, ...]
+    discard: bool
+
+
+Order = Setup | Describe | Expect | Listen | Connect | Release | Stop | Sweep
+
+
+# --- messages: mover to daemon ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """The answer to Describe: one Found for each file, in any order."""
+
+    seq: int
+    found: tuple[Found, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The answer to Expect: one Verdict for each file, in any order."""
+
+    seq: int
+    verdicts: tuple[Verdict, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """The answer to Listen; a writer that could bind nothing says Ended with the reason instead."""
+
+    endpoints: tuple[Endpoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finals:
+    """Outcomes that became final; each file of a job appears exactly once in all Finals of a writer."""
+
+    outcomes: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Sent at most twice a second: totals so far, and the streams."""
+
+    moved: int
+    files: int
+    streams: tuple[StreamProgress, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Partials that stay for a later attempt; sent before Ended, if any."""
+
+    partials: tuple[KeptPartial, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The last line: all is done (None), or why the mover gave up."""
+
+    problem: Problem | None = None
+
+
+Message = Described | Expected | Listening | Finals | Progress | Kept | Ended
+
+_ORDERS: Final = {cls.__name__.lower(): cls for cls in (Setup, Describe, Expect, Listen, Connect, Release, Stop, Sweep)}
+_MESSAGES: Final = {
+    cls.__name__.lower(): cls for cls in (Described, Expected, Listening, Finals, Progress, Kept, Ended)
+}
+
+
+def encode_line(item: Order | Message) -> bytes:
+    """Return `item` as one line of ASCII JSON with its line feed."""
+    text = json.dumps({type(item).__name__.lower(): encode_message(item, binary=False)}, separators=(",", ":"))
+    return text.encode("ascii") + b"\n"
+
+
+def decode_order_line(line: bytes) -> Order:
+    """Read one line from a daemon.  Raises ProtocolViolation."""
+    cls, plain = _split(line, _ORDERS)
+    order: Order = decode_message(cls, plain, binary=False)
+    return order
+
+
+def decode_message_line(line: bytes) -> Message:
+    """Read one line from a mover.  Raises ProtocolViolation."""
+    cls, plain = _split(line, _MESSAGES)
+    message: Message = decode_message(cls, plain, binary=False)
+    return message
+
+
+def _split(line: bytes, kinds: Mapping[str, type]) -> tuple[type, object]:
+    if len(line) > MAX_LINE_BYTES:
+        raise ProtocolViolation(f"a line of {len(line)} bytes; the limit is {MAX_LINE_BYTES}")
+    try:
+        whole = json.loads(line)
+    except (ValueError, RecursionError) as exc:
+        raise ProtocolViolation(f"not a line of JSON: {exc}") from exc
+    if not isinstance(whole, dict) or len(whole) != 1:
+        raise ProtocolViolation("a line must be a map with one key, its kind")
+    ((kind, plain),) = whole.items()
+    if kind not in kinds:
+        raise ProtocolViolation(f"unknown kind {kind!r}")
+    return kinds[kind], plain
