@@ -1,0 +1,214 @@
+"""The calls that a daemon answers: what is asked, what is answered, and how both are written.
+
+Decides the control protocol between `fdtcp` and `fdtd` (docs/protocol.md).  The secured channel carries
+`call(name, argument)` and leaves the argument to this table.  All calls are idempotent per (owner, job): a client that
+lost its connection reconnects and asks again.  A job is one session on each of its two daemons, under the same UUID.
+
+Files are named by their index in the job, from 0.  A chunk has at most MAX_CHUNK files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from fdtcp.errors import Problem, ProtocolViolation
+from fdtcp.model.codec import decode_message, encode_message
+from fdtcp.model.order import (
+    DestinationFile,
+    Endpoint,
+    Found,
+    KeptPartial,
+    Outcome,
+    Policy,
+    ReleasedFile,
+    SourceFile,
+    StreamProgress,
+    Verdict,
+)
+
+# Grows by one when an old client can no longer talk to a new daemon; the hello carries the program's version.
+CONTRACT_VERSION: Final = 1
+DEFAULT_PORT: Final = 8444
+# Both keep one message well below the channel's 4 MiB with PATH_MAX names in it (1,000 x 4,096 bytes would not: a
+# client also cuts a chunk before its names reach MAX_CHUNK_BYTES).
+MAX_CHUNK: Final = 1000
+MAX_CHUNK_BYTES: Final = 2 << 20
+# A call to watch returns after this many seconds at the latest, with or without news.
+MAX_WATCH_S: Final = 1.0
+MAX_ENDPOINTS: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What are you?  The cheapest call."""
+
+
+@dataclass(frozen=True, slots=True)
+class AboutReply:
+    """The daemon's name for itself, and the data addresses that a job would get now."""
+
+    version: str
+    contract: int
+    host: str
+    data_addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Describe:
+    """To the source: open the session if it is new, and look at these files under the caller's account.
+
+    `addresses` narrows the daemon's data interfaces (numeric addresses; empty: all of them).
+    """
+
+    job: str
+    policy: Policy
+    addresses: tuple[str, ...]
+    files: tuple[SourceFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DescribeReply:
+    """One Found for each file, and the addresses from which this end will connect."""
+
+    found: tuple[Found, ...]
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """To the destination: open the session if it is new, and get ready for these files (`last`: and no more)."""
+
+    job: str
+    policy: Policy
+    addresses: tuple[str, ...]
+    files: tuple[DestinationFile, ...]
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectReply:
+    """One Verdict for each file; those with a problem also become FAILED outcomes."""
+
+    verdicts: tuple[Verdict, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareReceive:
+    """To the destination: listen on the data addresses for streams from `peers` (numeric; empty: any)."""
+
+    job: str
+    peers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareReceiveReply:
+    """Where to connect, and the job's one-time secret, which proves both ends of each stream."""
+
+    endpoints: tuple[Endpoint, ...]
+    secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StartSend:
+    """To the source: open the streams."""
+
+    job: str
+    endpoints: tuple[Endpoint, ...]
+    secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """To the source: these files may go, as the destination decided (`last`: and no more)."""
+
+    job: str
+    files: tuple[ReleasedFile, ...]
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """To either: outcomes from position `cursor` on, and how far things are; waits up to `wait` s for news."""
+
+    job: str
+    cursor: int
+    wait: float
+
+
+@dataclass(frozen=True, slots=True)
+class WatchReply:
+    """News: at most MAX_CHUNK outcomes and the cursor behind them.
+
+    `ended` says that the mover is gone and that no outcome will follow those behind `cursor`; then `problem` says why
+    if it was not that all was done.  Only the destination has outcomes.
+    """
+
+    cursor: int
+    outcomes: tuple[Outcome, ...]
+    moved: int
+    streams: tuple[StreamProgress, ...]
+    ended: bool
+    problem: Problem | None = None
+    kept: tuple[KeptPartial, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """To either: the outcomes have been read, forget the session."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """To either: stop now.  Partials with safe blocks stay unless `discard`.  Outcomes can still be watched."""
+
+    job: str
+    discard: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The answer to calls that have nothing to say."""
+
+
+Request = About | Describe | Expect | PrepareReceive | StartSend | Release | Watch | Finish | Abort
+Reply = AboutReply | DescribeReply | ExpectReply | PrepareReceiveReply | WatchReply | Done
+
+CALLS: Final[dict[str, tuple[type[Request], type[Reply]]]] = {
+    "about": (About, AboutReply),
+    "describe": (Describe, DescribeReply),
+    "expect": (Expect, ExpectReply),
+    "prepare_receive": (PrepareReceive, PrepareReceiveReply),
+    "start_send": (StartSend, Done),
+    "release": (Release, Done),
+    "watch": (Watch, WatchReply),
+    "finish": (Finish, Done),
+    "abort": (Abort, Done),
+}
+_NAMES: Final = {request: name for name, (request, _) in CALLS.items()}
+
+
+def encode_request(request: Request) -> tuple[str, dict[str, object]]:
+    """Return the call's name and its argument as plain values."""
+    return _NAMES[type(request)], encode_message(request)
+
+
+def decode_request(name: str, argument: object) -> Request:
+    """Read a call as it came over the channel.  Raises ProtocolViolation."""
+    if name not in CALLS:
+        raise ProtocolViolation(f"unknown call {name!r}")
+    request: Request = decode_message(CALLS[name][0], argument)
+    return request
+
+
+def encode_reply(reply: Reply) -> dict[str, object]:
+    """Return the reply as plain values."""
+    return encode_message(reply)
+
+
+def decode_reply(request: Request, plain: object) -> Reply:
+    """Read the reply to `request`.  Raises ProtocolViolation."""
+    reply: Reply = decode_message(CALLS[_NAMES[type(request)]][1], plain)
+    return reply
