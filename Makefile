@@ -1,0 +1,58 @@
+# Two commands matter: `make demo` (the main job, no root needed) and `make test`.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Where pip looks is the machine's own business; a newer pip than the venv's is not needed.
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+.PHONY: demo test test-long lint format bench docs tools clean help
+
+help:
+	@echo "make demo       move a generated data set between two daemons on this machine (SIZE=8GiB for more)"
+	@echo "make test       install what the tests need, run them all"
+	@echo "make test-long  the long forms as well"
+	@echo "make lint       format, style, types, import contracts"
+	@echo "make bench      compare with GridFTP, cp and iperf3 (installs them if run as root on Debian)"
+	@echo "make docs       write the generated pages in docs/ anew"
+
+$(VENV)/.run: pyproject.toml setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11: say make PYTHON=/path/of/a/newer/python" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "no venv: install python3-venv (Debian) or python3-pip (others)" >&2; exit 1; }
+	@echo "installing into $(VENV) (once)"
+	@$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	@echo "installing what the tests and checks need into $(VENV) (once)"
+	@$(PIP) install --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.run
+	@$(BIN)/fdtcp demo $(if $(SIZE),--size $(SIZE))
+
+tools:
+	@tests/install_tools
+
+test: $(VENV)/.dev tools
+	@$(BIN)/python -m pytest -m "not long"
+
+test-long: $(VENV)/.dev tools
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	@$(BIN)/ruff format --check --quiet . || { echo "run make format" >&2; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/.dev
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev
+	@tests/install_tools bench
+	@$(BIN)/python -m benchmarks.compare
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
