@@ -5,6 +5,9 @@ Decides the control protocol between `fdtcp` and `fdtd` (docs/protocol.md).  The
 lost its connection reconnects and asks again.  A job is one session on each of its two daemons, under the same UUID.
 
 Files are named by their index in the job, from 0.  A chunk has at most MAX_CHUNK files.
+
+One daemon may be both ends of a job (a copy within one host).  `side` then says which of the two sessions is meant;
+without it Watch means the destination's, Finish and Abort mean both.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from fdtcp.errors import Problem, ProtocolViolation
+from fdtcp.errors import Problem, ProtocolViolation, Side
 from fdtcp.model.codec import decode_message, encode_message
 from fdtcp.model.order import (
     DestinationFile,
@@ -134,6 +137,7 @@ class Watch:
     job: str
     cursor: int
     wait: float
+    side: Side | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +162,7 @@ class Finish:
     """To either: the outcomes have been read, forget the session."""
 
     job: str
+    side: Side | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +171,7 @@ class Abort:
 
     job: str
     discard: bool
+    side: Side | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,8 @@ def load_settings(
 
     Besides ConfigObj's own checks a spec may use `size` (bytes), `duration` (seconds) and those given in `checks`
     (functions from text to value that raise ValueError with what is allowed).  Keys that the file leaves out take the
-    spec's defaults; an empty `path` gives all defaults.
+    spec's defaults; an empty `path` gives all defaults.  Each check has a `_list` form for keys with several values
+    (`size_list`), which takes one value without a comma, too.
 
     Raises BadSettings that lists *all* bad keys, each with file, line, key and what is allowed.
     """
@@ -44,8 +45,9 @@ def load_settings(
         raise BadSettings(f"{path} is not UTF-8 text: {exc}") from exc
     except OSError as exc:
         raise BadSettings(f"cannot read the configuration {path}: {exc.strerror or exc}") from exc
-    functions = {"size": _adapt(parse_size), "duration": _adapt(parse_duration)}
-    functions |= {name: _adapt(check) for name, check in (checks or {}).items()}
+    all_checks = {"size": parse_size, "duration": parse_duration, **(checks or {})}
+    functions = {name: _adapt(check) for name, check in all_checks.items()}
+    functions |= {f"{name}_list": _adapt_list(check) for name, check in all_checks.items()}
     verdict = parsed.validate(Validator(functions), preserve_errors=True)
     bad = (
         []
@@ -78,6 +80,17 @@ def _adapt(check: Callable[..., object]) -> Callable[..., object]:
             return check(value, *args) if isinstance(value, str) else value
         except ValueError as exc:
             raise _Refused(value, str(exc)) from exc
+
+    return checked
+
+
+def _adapt_list(check: Callable[..., object]) -> Callable[..., object]:
+    """Make of `check` one that takes a list of values (or one) and refuses the whole with the words for the bad one."""
+    adapted = _adapt(check)
+
+    def checked(value: object, *args: object) -> object:
+        items = value if isinstance(value, list | tuple) else [value]
+        return [adapted(item, *args) for item in items if item != ""]
 
     return checked
 
