@@ -1,0 +1,1 @@
+"""Comparisons with peers and ceilings, interleaved in one run; never timed tests."""
