@@ -1,0 +1,272 @@
+"""The listening side: from a TCP connection to a known caller's session.
+
+Decides the order of the steps and their deadlines: TLS within a total time, chain, identity, account, hello, and only
+then Pyro5.  Each connection has a thread of its own, so nobody waits for a stranger.  Who gets which account is the
+`authorise` function's, what calls do the handler's.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import selectors
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from typing import Final
+
+from authsvc.channel import hello
+from authsvc.channel.admissions import Admissions, Visit
+from authsvc.channel.limits import ChannelLimits
+from authsvc.channel.session import Caller, Handler, log_incident, serve
+from authsvc.credentials import Credential
+from authsvc.errors import AddressTaken
+from authsvc.identity import Identity, identify
+from authsvc.tls import ServerContexts, verified_chain
+from fdtcp.errors import BadSettings, FdtError, InternalError, Phase, Side
+
+_log: Final = logging.getLogger("authsvc.channel")
+
+# Connections that wait for accept(); the kernel caps it at net.core.somaxconn.
+_BACKLOG: Final = 1024
+# A refused client must be able to read why; it needs one round trip, and gets no more than this.
+_FAREWELL_S: Final = 1.0
+_FAREWELL_BYTES: Final = 1 << 16
+# Without descriptors accept() fails at once, again and again; let some connections end first.
+_EXHAUSTED_PAUSE_S: Final = 0.1
+# How long stop() waits for handlers that are in the middle of a call.
+_STOP_S: Final = 5.0
+
+Authorise = Callable[[Identity, str | None], str]
+
+
+class Acceptor:
+    """Listens, authenticates, and runs one handler per connection in a thread of its own.
+
+    `authorise(identity, requested account)` returns the account or raises FdtError (NotMapped, ...); it runs in the
+    connection's thread, as does `handler_for(caller)` and all calls of the handler it returns.
+    """
+
+    def __init__(  # keywords only; a daemon's main says each of them once
+        self,
+        *,
+        listen: Sequence[tuple[str, int]],
+        credential: Credential,
+        ca_dir: str,
+        authorise: Authorise,
+        handler_for: Callable[[Caller], Handler],
+        limits: ChannelLimits | None = None,
+        version: str,
+    ) -> None:
+        """Check the credential and the CA directory.  Raises BadCredential or BadTrust."""
+        self._listen = list(listen)
+        self._contexts = ServerContexts(credential, ca_dir, os.geteuid())
+        self._authorise = authorise
+        self._handler_for = handler_for
+        self._limits = limits or ChannelLimits()
+        self._version = version
+        self._admissions = Admissions(self._limits)
+        self._listeners: list[socket.socket] = []
+        self._wake_read, self._wake_write = -1, -1
+        self._stopping = threading.Event()
+        self._accepter: threading.Thread | None = None
+        self._threads: set[threading.Thread] = set()
+        self._threads_lock = threading.Lock()
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Return the addresses and ports as bound."""
+        return [sock.getsockname()[:2] for sock in self._listeners]
+
+    def start(self) -> None:
+        """Bind all addresses, or none, and begin to accept.  Raises AddressTaken or BadSettings."""
+        with ExitStack() as stack:
+            for host, port in self._listen:
+                for family, address in _resolve(host, port):
+                    self._listeners.append(stack.enter_context(closing(_bind(family, address))))
+            stack.pop_all()
+        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._accepter = threading.Thread(target=self._accept_loop, name="accept", daemon=True)
+        self._accepter.start()
+
+    def stop(self) -> None:
+        """Close the listeners and all connections, and wait (5 s at most) until their threads have ended."""
+        deadline = time.monotonic() + _STOP_S
+        self._stopping.set()
+        if self._accepter is None:
+            return
+        os.write(self._wake_write, b"x")
+        self._accepter.join(_STOP_S)
+        self._accepter = None
+        for sock in self._listeners:
+            sock.close()
+        for visit in self._admissions.everybody():
+            visit.wake()
+        with self._threads_lock:
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                _log.warning("thread=%s is still in a call", thread.name)
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+
+    def _accept_loop(self) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._wake_read, selectors.EVENT_READ)
+            for sock in self._listeners:
+                selector.register(sock, selectors.EVENT_READ)
+            while not self._stopping.is_set():
+                for key, _ in selector.select():
+                    if isinstance(key.fileobj, socket.socket):
+                        self._accept(key.fileobj)
+
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            raw, address = listener.accept()
+        except OSError as exc:
+            # The stranger may have gone again; otherwise descriptors or memory are short.
+            if exc.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                _log.error("cannot accept: %s", exc.strerror)
+                self._stopping.wait(_EXHAUSTED_PAUSE_S)
+            return
+        visit = Visit(str(address[0]), lambda: _wake(raw))
+        self._admissions.enter(visit)
+        thread = threading.Thread(target=self._run, args=(raw, visit), name=f"conn-{address[0]}", daemon=True)
+        with self._threads_lock:
+            self._threads.add(thread)
+        try:
+            thread.start()
+        except RuntimeError:
+            _log.error("cannot start a thread for peer=%s", visit.address)
+            self._forget(thread, visit)
+            raw.close()
+
+    def _forget(self, thread: threading.Thread, visit: Visit) -> None:
+        self._admissions.leave(visit)
+        with self._threads_lock:
+            self._threads.discard(thread)
+
+    def _run(self, raw: socket.socket, visit: Visit) -> None:
+        """Be one connection's thread; whatever happens, the socket is closed and the books are right afterwards."""
+        try:
+            with raw:
+                self._welcome(raw, visit)
+        except OSError as exc:
+            _log.info("lost peer=%s reason=%r", visit.address, str(exc))
+        except Exception as exc:  # noqa: BLE001  # the boundary of the connection: others must go on
+            log_incident(f"peer={visit.address}", exc)
+        finally:
+            self._forget(threading.current_thread(), visit)
+
+    def _welcome(self, raw: socket.socket, visit: Visit) -> None:
+        deadline = time.monotonic() + self._limits.handshake_s
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        context = self._contexts.current()
+        with context.wrap_socket(raw, server_side=True, do_handshake_on_connect=False) as tls:
+            visit.wake = lambda: _wake(tls)
+            # One call, one total: do_handshake() counts its timeout from its beginning, not per record.
+            tls.settimeout(self._limits.handshake_s)
+            try:
+                tls.do_handshake()
+            except (ssl.SSLError, OSError) as exc:
+                _log.info("no handshake peer=%s reason=%r", visit.address, str(exc))
+                _part(tls)
+                return
+            self._greet(tls, visit, deadline)
+
+    def _greet(self, tls: ssl.SSLSocket, visit: Visit, deadline: float) -> None:
+        """Find out who calls and say hello; then serve him, or tell him why not."""
+        with ExitStack() as stack:
+            try:
+                caller = self._recognise(tls, visit, deadline)
+                stack.enter_context(self._admissions.known(visit, caller.identity.dn))
+                handler = self._handler_for(caller)
+            except FdtError as exc:
+                _log.warning("refused peer=%s code=%s reason=%r", visit.address, exc.code, exc.reason)
+                _refuse(tls, exc, deadline)
+                return
+            except OSError:
+                raise
+            except Exception as exc:  # noqa: BLE001  # as in Session.call: a code for the peer, the rest for the log
+                incident = log_incident(f"hello peer={visit.address}", exc)
+                _refuse(tls, InternalError(f"unexpected failure, incident {incident}"), deadline)
+                return
+            identity = caller.identity
+            answer = hello.Hello(identity.dn, caller.account, identity.limited, self._version)
+            hello.send_json(tls, answer.encode(), deadline)
+            _log.info(
+                "hello dn=%r account=%s peer=%s depth=%d limited=%s",
+                *(identity.dn, caller.account, caller.peer, identity.depth, identity.limited),
+            )
+            serve(tls, caller, handler, self._limits)
+
+    def _recognise(self, tls: ssl.SSLSocket, visit: Visit, deadline: float) -> Caller:
+        request = hello.Request.decode(hello.receive_json(tls, deadline))
+        identity = identify(verified_chain(tls), time.time())
+        return Caller(identity, self._authorise(identity, request.account), visit.address)
+
+
+def _refuse(tls: ssl.SSLSocket, error: FdtError, deadline: float) -> None:
+    problem = error.problem(Side.DESTINATION, Phase.AUTHENTICATE)
+    hello.send_json(tls, hello.encode_refusal(problem), deadline)
+    _part(tls)
+
+
+def _part(tls: ssl.SSLSocket) -> None:
+    """Close so that the last words arrive: data that we did not read would make the kernel reset the connection."""
+    deadline = time.monotonic() + _FAREWELL_S
+    taken = 0
+    try:
+        socket.socket.shutdown(tls, socket.SHUT_WR)
+        while taken < _FAREWELL_BYTES and (left := deadline - time.monotonic()) > 0:
+            tls.settimeout(left)
+            # Below TLS on purpose: these bytes are thrown away.
+            piece = socket.socket.recv(tls, _FAREWELL_BYTES)
+            if not piece:
+                return
+            taken += len(piece)
+    except OSError:
+        return  # the peer did not wait for it
+
+
+def _wake(sock: socket.socket) -> None:
+    """End any wait on the socket from another thread; its own thread closes it."""
+    try:
+        # The plain method: SSLSocket.shutdown() would let the waiting thread go on without TLS.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+    except OSError:
+        pass  # not connected any more: there is no wait to end
+
+
+def _resolve(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int]]]:
+    try:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as exc:
+        raise BadSettings(f"cannot listen on {host}: {exc.strerror}") from exc
+    return [(family, address) for family, _, _, _, address in found]  # type: ignore[misc]  # IP families only
+
+
+def _bind(family: socket.AddressFamily, address: tuple[str, int] | tuple[str, int, int, int]) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        # Restarting must not wait for connections in TIME_WAIT; a second listener is refused all the same on Linux.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # So that 0.0.0.0 and :: can be listened on side by side.
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(address)
+        sock.listen(_BACKLOG)
+        sock.setblocking(False)
+    except OSError as exc:
+        sock.close()
+        host, port = address[:2]
+        if exc.errno == errno.EADDRINUSE:
+            raise AddressTaken(f"another program already listens on {host} port {port}") from exc
+        raise BadSettings(f"cannot listen on {host} port {port}: {exc.strerror}") from exc
+    return sock

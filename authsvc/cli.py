@@ -1,0 +1,136 @@
+"""The command `authsvc`: for now the lab CA.
+
+Decides the command line and what it prints; everything else is `authsvc.ca`'s, which is loaded when it is needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from fdtcp.errors import FdtError, Status
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose usage errors have the status that fdtcp's have: argparse's own 2 would mean "exists"."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print usage and message, and exit with 64."""
+        self.print_usage(sys.stderr)
+        self.exit(Status.USAGE, f"{self.prog}: {message}\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = _Parser(prog="authsvc", description="Certificates, proxies and accounts for fdtcp and fdtd.")
+    groups = parser.add_subparsers(metavar="COMMAND", required=True)
+    lab = groups.add_parser("ca", help="a certificate authority for a laboratory or a test")
+    commands = lab.add_subparsers(metavar="ACTION", required=True)
+
+    init = commands.add_parser("init", help="make a CA in a directory")
+    init.add_argument("directory", metavar="DIR")
+    init.add_argument("--organisation", metavar="NAME", default="fdt-lab", help="the O= of all its names")
+    init.add_argument("--force", action="store_true", help="replace the CA that is there")
+    init.set_defaults(action=_init)
+
+    host = commands.add_parser("host", help="make a host's certificate")
+    host.add_argument("directory", metavar="DIR")
+    host.add_argument("name", metavar="NAME", help="the name or address by which clients call the host")
+    host.add_argument("addresses", metavar="ADDRESS", nargs="*", help="further names and addresses of the host")
+    host.add_argument("--force", action="store_true", help="replace the certificate that is there")
+    host.set_defaults(action=_host)
+
+    user = commands.add_parser("user", help="make a user's certificate")
+    user.add_argument("directory", metavar="DIR")
+    user.add_argument("common_name", metavar="COMMON_NAME", help='for example "Some Body"')
+    user.add_argument("--force", action="store_true", help="replace the certificate that is there")
+    user.set_defaults(action=_user)
+
+    proxy = commands.add_parser("proxy", help="make a proxy of a certificate or of another proxy")
+    proxy.add_argument("--cert", required=True, metavar="FILE", help="the certificate, or a proxy file")
+    proxy.add_argument("--key", metavar="FILE", help="its key (default: in the same file)")
+    proxy.add_argument("--out", required=True, metavar="FILE", help="the proxy file to write, replacing an older one")
+    proxy.add_argument("--hours", type=_hours, default=12.0, metavar="H", help="its lifetime (default: 12)")
+    proxy.add_argument("--limited", action="store_true", help="make a limited proxy")
+    proxy.add_argument("--path-length", type=_count, metavar="N", help="allow at most N proxies of this proxy")
+    proxy.set_defaults(action=_proxy)
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit status."""
+    options = build_parser().parse_args(arguments)
+    try:
+        options.action(options)
+    except FdtError as exc:
+        print(f"authsvc: {exc} [{exc.code}]", file=sys.stderr)
+        return exc.status
+    except OSError as exc:
+        print(f"authsvc: {exc.filename or ''}: {exc.strerror or exc}", file=sys.stderr)
+        return Status.GENERAL
+    return Status.GOOD
+
+
+def run() -> None:
+    """Be the program."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def _init(options: argparse.Namespace) -> None:
+    from authsvc import ca
+
+    made = ca.init_ca(options.directory, organisation=options.organisation, force=options.force)
+    print(f"CA made in {made.directory}; whoever is to trust it copies {made.certificates} and sets")
+    print(f"    export X509_CERT_DIR={made.certificates}")
+
+
+def _host(options: argparse.Namespace) -> None:
+    from authsvc import ca
+
+    made = ca.issue_host(ca.LabCa(options.directory), options.name, options.addresses, force=options.force)
+    print(f"host certificate: {made.cert_path}")
+    print(f"its key:          {made.key_path} (name both in fdtd.conf; the key belongs to fdtd's account, mode 0600)")
+
+
+def _user(options: argparse.Namespace) -> None:
+    from authsvc import ca
+    from authsvc.identity import subject_dn
+
+    made = ca.issue_user(ca.LabCa(options.directory), options.common_name, force=options.force)
+    chain, _ = ca.load(made)
+    print(f"user certificate: {made.cert_path}, key: {made.key_path}; line for a grid-mapfile:")
+    print(f'    "{subject_dn(chain[0])}" ACCOUNT')
+    print("make a proxy of it:")
+    print(f"    authsvc ca proxy --cert {made.cert_path} --key {made.key_path} --out /tmp/x509up_u$(id -u)")
+
+
+def _proxy(options: argparse.Namespace) -> None:
+    from authsvc import ca
+    from authsvc.credentials import Credential
+
+    parent = Credential(options.cert, options.key or options.cert)
+    made = ca.issue_proxy(
+        parent, options.out, hours=options.hours, limited=options.limited, path_length=options.path_length
+    )
+    chain, _ = ca.load(made)
+    print(f"proxy: {made.cert_path}, good until {chain[0].not_valid_after_utc:%Y-%m-%d %H:%M} UTC")
+    print(f"    export X509_USER_PROXY={made.cert_path}")
+
+
+def _hours(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 24 * 366:
+        raise argparse.ArgumentTypeError("must be more than 0 and at most a year")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError("must not be negative")
+    return value

@@ -1,0 +1,107 @@
+"""What can go wrong between two ends that prove to each other who they are.
+
+Decides the codes of authentication; the texts are made where the facts are known, and name the side, the file or the
+certificate, and the way out.  Leaves to `fdtcp.errors` what is common to all packages.
+"""
+
+from __future__ import annotations
+
+from fdtcp.errors import Fault, FdtError, Status, UsageError
+
+
+class NotAuthentic(FdtError):
+    """The daemon could not prove that it is the host we meant: wrong name, wrong CA, expired."""
+
+    code = "host-not-authentic"
+    fault = Fault.SITE
+    remedy_text = "do not go on before the host's administrator has looked at its certificate"
+
+
+class NotMapped(FdtError):
+    """The caller is who he says, but the site has no account for him."""
+
+    code = "not-mapped"
+    fault = Fault.USER
+    status = Status.PERMISSION
+    remedy_text = "ask the site's administrator to add this DN to the grid-mapfile"
+
+
+class AccountRefused(FdtError):
+    """The map names an account that must not be used: root, a system account, an unknown one."""
+
+    code = "account-refused"
+    fault = Fault.SITE
+    status = Status.PERMISSION
+    remedy_text = "the site's administrator has to map this DN to an ordinary account"
+
+
+class CredentialExpired(FdtError):
+    """The caller's certificate or proxy is past its end."""
+
+    code = "credential-expired"
+    fault = Fault.USER
+    status = Status.PERMISSION
+    remedy_text = "make a new proxy, then run the same command again"
+
+
+class CredentialRefused(FdtError):
+    """The server looked at the caller's chain of certificates and did not accept it."""
+
+    code = "credential-refused"
+    fault = Fault.USER
+    status = Status.PERMISSION
+    remedy_text = "make a new proxy from a certificate that this site accepts"
+
+
+class BadCredential(FdtError):
+    """A certificate or key file that cannot be used: missing, open to others, encrypted, truncated, not matching."""
+
+    code = "bad-credential"
+    fault = Fault.USER
+
+
+class BadTrust(FdtError):
+    """The directory of CA certificates is missing, unreadable or empty, so nobody could be trusted."""
+
+    code = "bad-ca-directory"
+    fault = Fault.SITE
+    remedy_text = "install the CA certificates there, or name another directory in X509_CERT_DIR"
+
+
+class BadGridmap(FdtError):
+    """The grid-mapfile cannot be read, and there is no earlier good one to go on with."""
+
+    code = "bad-gridmap"
+    fault = Fault.SITE
+
+
+class TooManyConnections(FdtError):
+    """This caller, or all together, hold as many connections as the daemon allows."""
+
+    code = "too-many-connections"
+    fault = Fault.SITE
+    retryable = True
+    remedy_text = "retry in a minute, or run fewer transfers side by side"
+
+
+class ChannelLost(FdtError):
+    """The connection to a daemon closed or fell silent in the middle of a call."""
+
+    code = "channel-lost"
+    fault = Fault.SITE
+    retryable = True
+    remedy_text = "check the network and the daemon's log on that host"
+
+
+class AddressTaken(FdtError):
+    """Another program listens where this daemon should."""
+
+    code = "address-taken"
+    fault = Fault.SITE
+    remedy_text = "stop the other daemon, or give this one another port"
+
+
+class LabCaRefused(UsageError):
+    """The lab CA was asked for something that it does not do, such as overwriting a key."""
+
+    code = "lab-ca"
