@@ -1,0 +1,85 @@
+"""What a site lets users choose about a transfer.
+
+Decides what becomes of a user's policy: kept, completed by the site's defaults, or refused.  A policy has no "not
+said": the value that the contract's `Policy` has by default counts as not said.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Final
+
+from fdtcp.errors import OptionRefused, Phase
+from fdtcp.model.order import Policy
+
+# A stall shorter than this is the network's normal life; a longer one than an hour is no detection at all.
+TIMEOUTS_S: Final = (0.5, 3600.0)
+# No site limits this one: it bounds the memory test only.
+MAX_ZERO_SIZE: Final = 1 << 50
+# Bytes per second; more than any number that a message can carry.
+UNLIMITED: Final = 1 << 63
+_UNSAID: Final = Policy()
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The site's word on one option: from `min` to `max`, `default` if not said; may users choose at all."""
+
+    min: int
+    max: int
+    default: int
+    overridable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The site's word on all options that have one.  A `rate_limit.max` of 0 means: as fast as it goes."""
+
+    streams: Limit
+    block_size: Limit
+    rate_limit: Limit
+    buffer_size: Limit
+
+    def apply(self, wanted: Policy) -> Policy:
+        """Return the policy under which the job will run.  Raises OptionRefused."""
+        _check_others(wanted)
+        return replace(
+            wanted,
+            streams=_settle("streams", self.streams, wanted.streams, _UNSAID.streams),
+            block_size=_settle("block_size", self.block_size, wanted.block_size, _UNSAID.block_size),
+            buffer_size=_settle("buffer_size", self.buffer_size, wanted.buffer_size, _UNSAID.buffer_size),
+            rate_limit=_settle_rate(self.rate_limit, wanted.rate_limit),
+        )
+
+
+def _settle(name: str, limit: Limit, wanted: int, unsaid: int) -> int:
+    if wanted == unsaid:
+        return limit.default
+    if not limit.overridable and wanted != limit.default:
+        raise OptionRefused(f"the site does not let users choose {name}", phase=Phase.PREPARE)
+    if not limit.min <= wanted <= limit.max:
+        raise OptionRefused(
+            f"{name} {wanted} is outside of what the site allows, {limit.min} to {limit.max}", phase=Phase.PREPARE
+        )
+    return wanted
+
+
+def _settle_rate(limit: Limit, wanted: int) -> int:
+    """Settle the one option where 0, no limit, is the most and not the least."""
+    if wanted == 0:
+        return limit.default or limit.max
+    return _settle("rate_limit", replace(limit, max=limit.max or UNLIMITED), wanted, 0)
+
+
+def _check_others(wanted: Policy) -> None:
+    """Options without a key of their own in [limits]: refuse what could not mean anything."""
+    low, high = TIMEOUTS_S
+    for name in ("stall_timeout", "connect_timeout"):
+        # Written so that NaN fails too.
+        if not low <= getattr(wanted, name) <= high:
+            raise OptionRefused(f"{name} must be {low:g} to {high:g} seconds", phase=Phase.PREPARE)
+    if not 0 <= wanted.zero_size <= MAX_ZERO_SIZE:
+        raise OptionRefused(f"zero_size must be 0 to {MAX_ZERO_SIZE} bytes", phase=Phase.PREPARE)
+    if not re.fullmatch(r"[a-z0-9_]{0,15}", wanted.congestion):
+        raise OptionRefused("congestion is not the name of a TCP congestion control", phase=Phase.PREPARE)

@@ -1,0 +1,73 @@
+"""Which paths a daemon hands to its movers at all.
+
+Decides the early refusal of what is obviously not allowed, so that a user hears of it in pre-flight.  It looks at the
+text only: fdtd never opens, stats or lists a user's path.  The mover enforces the same prefixes at every open, where
+symlinks show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from fdtcp.errors import PathRefused, Phase, Problem, Side
+from fdtd.storage.names import partial_name
+
+# Linux: limits.h; with its final zero byte.
+PATH_MAX: Final = 4096
+NAME_MAX: Final = 255
+# Memory tests read and write these; they are the movers' own back end, not files.
+DEVICES: Final = {Side.SOURCE: b"/dev/zero", Side.DESTINATION: b"/dev/null"}
+
+
+@dataclass(frozen=True, slots=True)
+class PathPolicy:
+    """The prefixes below which one side of a transfer may work."""
+
+    side: Side
+    prefixes: tuple[bytes, ...]
+
+    @classmethod
+    def of(cls, side: Side, prefixes: Sequence[str]) -> PathPolicy:
+        """Make the policy from directories as text."""
+        return cls(side, tuple(prefix.encode("utf-8", "surrogateescape") for prefix in prefixes))
+
+    def refusal(self, path: bytes) -> Problem | None:
+        """Return why this path is refused, or None."""
+        why = self._why_not(path)
+        if why is None:
+            return None
+        return PathRefused(f"{path[:200].decode('utf-8', 'replace')!r} {why}").problem(self.side, Phase.PREFLIGHT)
+
+    def _why_not(self, path: bytes) -> str | None:
+        if not path.startswith(b"/"):
+            return "is not absolute"
+        if b"\0" in path or len(path) >= PATH_MAX:
+            return "cannot be a file's name"
+        parts = split_path(path)
+        if not parts or path.endswith(b"/"):
+            return "is a directory's name"
+        if b".." in parts:
+            return "has a .. in it"
+        if any(len(part) > NAME_MAX for part in parts):
+            return "has a name of more than 255 bytes in it"
+        if path == DEVICES[self.side] or any(_is_below(parts, prefix) for prefix in self.prefixes):
+            return None
+        return "is not below a directory that the site allows"
+
+
+def split_path(path: bytes) -> list[bytes]:
+    """Return the components, without those that say nothing: two spellings of one path compare equal."""
+    return [part for part in path.split(b"/") if part not in (b"", b".")]
+
+
+def partial_path(destination: bytes) -> bytes:
+    """Return where the mover keeps the unfinished `destination`, in one spelling."""
+    *directory, name = split_path(destination)
+    return b"/" + b"/".join([*directory, partial_name(name)])
+
+
+def _is_below(parts: list[bytes], prefix: bytes) -> bool:
+    above = split_path(prefix)
+    return parts[: len(above)] == above and len(parts) > len(above)

@@ -1,0 +1,62 @@
+"""Where a source may connect to.
+
+A user tells the source daemon where to send; without rules the daemon would be everybody's tool for reaching into
+networks that only it can see.  Decides which endpoints are acceptable, by text alone: numeric addresses, so that no
+name is looked up on a user's word.  The reason of a refusal is for the log; the user hears one generic code.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from typing import Final
+
+from fdtcp.contract import MAX_ENDPOINTS
+from fdtcp.model.order import Endpoint
+from fdtd.config import Network
+
+# Below are the services of the system, which speak protocols that a stream of ours could be mistaken for.
+MIN_PORT: Final = 1024
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def why_refused(endpoints: Sequence[Endpoint], listed: Sequence[Network], own: Sequence[Network]) -> str | None:
+    """Return for the log which rule forbids connecting to these endpoints, or None.
+
+    `listed` is [data] peers; when that is empty the networks of the data interfaces, `own`, and global unicast count.
+    """
+    if not endpoints or len(endpoints) > MAX_ENDPOINTS:
+        return f"{len(endpoints)} endpoints; 1 to {MAX_ENDPOINTS} are allowed"
+    for endpoint in endpoints:
+        why = _why_refused(endpoint, listed, own)
+        if why is not None:
+            return f"{endpoint.address[:64]!r} port {endpoint.port}: {why}"
+    return None
+
+
+def parse_address(text: str) -> Address:
+    """Read a numeric address without scope; an IPv4 address in IPv6 clothes is the IPv4 address.  Raises ValueError."""
+    address = ipaddress.ip_address(text)
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.scope_id is not None:
+            raise ValueError(f"{text!r} has a scope")
+        # ::ffff:127.0.0.1 reaches loopback, whatever the rules on 127.0.0.0/8 say.
+        return address.ipv4_mapped or address
+    return address
+
+
+def _why_refused(endpoint: Endpoint, listed: Sequence[Network], own: Sequence[Network]) -> str | None:
+    if not MIN_PORT <= endpoint.port <= 65535:
+        return f"ports below {MIN_PORT} are never connected to"
+    try:
+        address = parse_address(endpoint.address)
+    except ValueError:
+        return "not a numeric address"
+    if listed:
+        return None if any(address in network for network in listed) else "not in [data] peers"
+    if address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified:
+        return "loopback, link-local and multicast have to be listed in [data] peers"
+    if address.is_global or any(address in network for network in own):
+        return None
+    return "neither global nor in a network of the data interfaces; list it in [data] peers"
