@@ -78,6 +78,18 @@ def check_files(credential: Credential, uid: int) -> None:
             )
 
 
+def state_of(credential: Credential) -> tuple[int, ...]:
+    """Return a value that changes when one of the files is replaced, rewritten or gets another mode or owner.
+
+    Raises BadCredential if one is not there.
+    """
+    state: list[int] = []
+    for path in (credential.cert_path, credential.key_path):
+        status = _status(path, "credential")
+        state += (status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
+    return tuple(state)
+
+
 def _status(path: str, what: str) -> os.stat_result:
     try:
         status = os.lstat(path)

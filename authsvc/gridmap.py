@@ -13,6 +13,8 @@ import logging
 import os
 import re
 import threading
+import time
+from dataclasses import dataclass
 from typing import Final
 
 from authsvc.dn import fold
@@ -25,6 +27,8 @@ _HEX: Final = re.compile(r"[0-9A-Fa-f]{2}")
 _ACCOUNT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,31}")
 # A map of a hundred thousand users has some 10 MB.
 MAX_FILE_BYTES: Final = 64 << 20
+# A copy that is under way writes every few milliseconds.
+_SETTLE_S: Final = 2.0
 
 
 class Gridmap:
@@ -113,6 +117,20 @@ def _unescape(text: str) -> str:
         raise ValueError(f"the DN is not UTF-8: {exc}") from exc
 
 
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What tells one version of the file from another; the change time also tells a new mode or owner."""
+
+    inode: int
+    modified_ns: int
+    changed_ns: int
+    size: int
+
+    @property
+    def modified(self) -> float:
+        return self.modified_ns / 1e9
+
+
 class GridmapFile:
     """The map as it is on disk now; while a new version is unusable, the last good one stays.
 
@@ -124,8 +142,9 @@ class GridmapFile:
         """Read the file.  Raises BadGridmap: a daemon does not start without a map."""
         self._path = path
         self._lock = threading.Lock()
+        self._complaint = ""
         self._state = self._look()
-        self._map = self._read()
+        self._map = self._parse(self._read())
 
     def accounts_of(self, dn: str) -> tuple[str, ...]:
         """Return the accounts of `dn` in the file as it is now; costs one `stat` if it has not changed."""
@@ -135,34 +154,33 @@ class GridmapFile:
         """Return the map to use now."""
         with self._lock:
             try:
-                state = self._look()
-                if state != self._state:
-                    # Noted before reading: a change in between is seen the next time.
-                    self._state = state
-                    self._map = self._read()
+                self._reload()
             except BadGridmap as exc:
-                self._state = None
-                self._complain(exc.reason)
-            else:
-                self._complaint = ""
+                if exc.reason != self._complaint:
+                    _log.error("%s; the last good map with %d DNs stays in use", exc.reason, len(self._map))
+                self._complaint = exc.reason
             return self._map
 
-    _complaint = ""
+    def _reload(self) -> None:
+        state = self._look()
+        if state == self._state:
+            return
+        text = self._read()
+        if not text.endswith("\n") and time.time() - state.modified < _SETTLE_S:
+            return  # the last line may be a half one that looks whole: "alice" of "alice2"; look again at the next call
+        # Noted before parsing: a version that is bad is read once, and again when it changes.
+        self._state = state
+        self._map = self._parse(text)
+        self._complaint = ""
 
-    def _complain(self, reason: str) -> None:
-        """Log why the last good map is kept, once for each reason."""
-        if reason != self._complaint:
-            self._complaint = reason
-            _log.error("%s; the last good map with %d DNs stays in use", reason, len(self._map))
-
-    def _look(self) -> tuple[int, int, int] | None:
+    def _look(self) -> _State:
         try:
             status = os.stat(self._path)
         except OSError as exc:
             raise BadGridmap(f"cannot read the grid-mapfile {self._path}: {exc.strerror}") from exc
-        return status.st_ino, status.st_mtime_ns, status.st_size
+        return _State(status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
 
-    def _read(self) -> Gridmap:
+    def _read(self) -> str:
         try:
             with open(self._path, "rb") as file:
                 content = file.read(MAX_FILE_BYTES + 1)
@@ -173,8 +191,12 @@ class GridmapFile:
             raise BadGridmap(f"the grid-mapfile {self._path} is not UTF-8: {exc}") from exc
         if not content or len(content) > MAX_FILE_BYTES or b"\0" in content:
             raise BadGridmap(f"the grid-mapfile {self._path} is empty, huge or binary ({len(content)} bytes)")
+        return text
+
+    def _parse(self, text: str) -> Gridmap:
         found, problems = Gridmap.parse(text)
-        if problems and not text.endswith("\n") and problems[-1].startswith(f"line {text.count(chr(10)) + 1}:"):
+        newlines = text.count("\n")
+        if not text.endswith("\n") and problems and problems[-1].startswith(f"line {newlines + 1}:"):
             raise BadGridmap(f"the grid-mapfile {self._path} breaks off in its last line")
         for problem in problems:
             _log.warning("grid-mapfile %s, %s; the line is skipped", self._path, problem)

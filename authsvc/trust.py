@@ -32,10 +32,10 @@ def check_ca_dir(path: str) -> None:
         raise BadTrust(f"the directory of CA certificates {path} holds none (files named <hash>.0)")
 
 
-def state_of(path: str) -> tuple[int, int]:
+def state_of(path: str) -> tuple[int, int, int]:
     """Return a value that changes when files come to or go from the directory: contexts are made anew then."""
     try:
         status = os.stat(path)
     except OSError as exc:
         raise BadTrust(f"cannot read the directory of CA certificates {path}: {exc.strerror}") from exc
-    return status.st_ino, status.st_mtime_ns
+    return status.st_ino, status.st_mtime_ns, status.st_ctime_ns

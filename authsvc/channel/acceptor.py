@@ -167,9 +167,15 @@ class Acceptor:
         deadline = time.monotonic() + self._limits.handshake_s
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        context = self._contexts.current()
+        try:
+            context = self._contexts.current()
+        except FdtError as exc:
+            _log.error("nobody can be let in: %s", exc)
+            return
         with context.wrap_socket(raw, server_side=True, do_handshake_on_connect=False) as tls:
             visit.wake = lambda: _wake(tls)
+            if self._stopping.is_set():
+                return  # stop() may have woken the bare socket, which is an empty shell by now
             # One call, one total: do_handshake() counts its timeout from its beginning, not per record.
             tls.settimeout(self._limits.handshake_s)
             try:

@@ -74,11 +74,9 @@ class Header:
 def check_call(payload: bytes) -> None:
     """Check what a client sent: a call of our one method with a name and a map.  Raises ProtocolViolation."""
     match decode(payload):
-        case [str(target), str(method), [str(), dict()], options] if (target, method) == (
-            OBJECT,
-            METHOD,
-        ) and not options:
-            return
+        case [str(target), str(method), [str(), dict()], dict(options)] if not options:
+            if (target, method) == (OBJECT, METHOD):
+                return
     raise ProtocolViolation(f"a call must be {OBJECT}.{METHOD}(name, argument)")
 
 
