@@ -90,6 +90,7 @@ class DestinationBook:
         self.failed: list[bytes] = []
         self.all_expected = False
         self._final: set[int] = set()
+        self._paths: dict[bytes, int] = {}
 
     def unknown(self, files: Iterable[DestinationFile]) -> list[DestinationFile]:
         """Return those that were not expected before."""
@@ -101,7 +102,13 @@ class DestinationBook:
         if new and self.all_expected:
             raise ProtocolViolation("a file was expected after the last one")
         self.waiting |= new
+        self._paths |= {file.path: file.index for file in new.values()}
         self.all_expected = self.all_expected or last
+
+    def is_waiting_for(self, path: bytes, source: bytes) -> bool:
+        """Say whether this destination is expected from this source and not final."""
+        index = self._paths.get(path)
+        return index is not None and self.waiting[index].source == source
 
     def judge(self, verdicts: Iterable[Verdict]) -> int:
         """Take a writer's verdicts; return how many were duplicates.  Raises ProtocolViolation."""
@@ -165,6 +172,7 @@ class DestinationBook:
         index = outcome.index
         file = self.waiting.pop(index)
         self._final.add(index)
+        self._paths.pop(file.path, None)
         if outcome.state is State.FAILED:
             self.failed.append(file.path)
         # A verdict stays as the answer to a repeated question; its extents can be many and are of no use any more.

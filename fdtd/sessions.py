@@ -19,13 +19,26 @@ from fdtcp.model.order import (
     Endpoint,
     Found,
     KeptPartial,
-    Outcome,
     Policy,
     ReleasedFile,
     SourceFile,
     StreamProgress,
 )
 from fdtd.book import DestinationBook, SourceBook
+from fdtd.commands import (
+    Command,
+    Complain,
+    CutLifeLine,
+    GiveUp,
+    Kill,
+    Lease,
+    Record,
+    RecordEnd,
+    RecordKept,
+    Send,
+    StartSweep,
+    Terminate,
+)
 from fdtd.errors import SessionOver
 from fdtd.paths import partial_path
 
@@ -100,85 +113,6 @@ class SessionKey:
     side: Side
 
 
-# --- commands --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Write this order to the mover."""
-
-    order: order.Order
-
-
-@dataclass(frozen=True, slots=True)
-class CutLifeLine:
-    """Close the mover's standard input."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terminate:
-    """Send SIGTERM."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kill:
-    """Send SIGKILL."""
-
-
-@dataclass(frozen=True, slots=True)
-class GiveUp:
-    """Go on as if the process were gone: nothing ends it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """These endpoints are bound by the writer."""
-
-    endpoints: tuple[Endpoint, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class StartSweep:
-    """Start a sweeper for these destinations; answer by `on_swept`."""
-
-    paths: tuple[bytes, ...]
-    discard: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """Write down that these are final, from this position on."""
-
-    position: int
-    outcomes: tuple[Outcome, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RecordKept:
-    """Write down that partials stay: destination and what the mover said."""
-
-    kept: tuple[tuple[bytes, KeptPartial], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RecordEnd:
-    """Write down that nothing will follow, and why it ended early, if it did."""
-
-    problem: Problem | None
-
-
-@dataclass(frozen=True, slots=True)
-class Complain:
-    """Log what the mover did wrong."""
-
-    text: str
-
-
-Command = (
-    Send | CutLifeLine | Terminate | Kill | GiveUp | Lease | StartSweep | Record | RecordKept | RecordEnd | Complain
-)
-
-
 # --- the machine -----------------------------------------------------------------------------------------------
 
 
@@ -207,7 +141,7 @@ class Session:
         self.last_call = self.opened
         self._calls = 0
         self._seq = 0
-        self._discard = not self.policy.keep_partials
+        self.discard = not self.policy.keep_partials
         self._listen: order.Listen | None = None
         self._ladder: list[tuple[float, Command]] = []
         self._said_ended = False
@@ -294,17 +228,18 @@ class Session:
 
     def stop(self, discard: bool, why: Problem, now: float) -> list[Command]:
         """Stop the mover, patiently.  A second stop can only add that partials are to be discarded."""
+        had = self.discard
+        self.discard = had or discard
         if self.state is SessionState.ENDED or self.state is SessionState.SWEEPING:
             return []
-        if self.state is SessionState.STOPPING and (self._discard or not discard):
+        if self.state is SessionState.STOPPING and had == self.discard:
             return []
-        self._discard = self._discard or discard
         self.problem = self.problem or why
         self._move(Event.STOP)
         if self._said_ended:
             return []
         self._climb(now, self.patience)
-        return [Send(order.Stop(self._discard))]
+        return [Send(order.Stop(self.discard))]
 
     def hurry(self, why: Problem, now: float) -> list[Command]:
         """Stop the mover within the time that a leaving daemon has."""
@@ -365,7 +300,7 @@ class Session:
             self.problem = MoverDied(f"the {program} ended with {how}").problem(self.key.side, Phase.TRANSFER)
         if not self._said_ended and self.destination.waiting:
             self._move(Event.LOST)
-            return [StartSweep(tuple(file.path for file in self.destination.waiting.values()), self._discard)]
+            return [StartSweep(tuple(file.path for file in self.destination.waiting.values()), self.discard)]
         self._move(Event.GONE)
         return self._end()
 
