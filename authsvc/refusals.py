@@ -23,7 +23,10 @@ _INSTALL_CA: Final = "install the certificate of the host's CA there, or name an
 
 
 def from_handshake(error: OSError, host: str, credential: Credential, ca_dir: str, presented: bytes | None) -> FdtError:
-    """Translate what ended a TLS handshake, or the first read after it.  `presented` is the host's certificate."""
+    """Translate what ended a TLS handshake, or the first read after it.
+
+    `host` is the daemon as the user named it, `presented` the certificate that it showed.
+    """
     if isinstance(error, ssl.SSLCertVerificationError):
         return _host_refused(error, host, ca_dir, presented)
     if isinstance(error, ssl.SSLError):

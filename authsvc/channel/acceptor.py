@@ -123,7 +123,14 @@ class Acceptor:
             while not self._stopping.is_set():
                 for key, _ in selector.select():
                     if isinstance(key.fileobj, socket.socket):
-                        self._accept(key.fileobj)
+                        self._accept_guarded(key.fileobj)
+
+    def _accept_guarded(self, listener: socket.socket) -> None:
+        try:
+            self._accept(listener)
+        except Exception as exc:  # noqa: BLE001  # a daemon that no longer accepts looks alive and is not
+            log_incident("accept", exc)
+            self._stopping.wait(_EXHAUSTED_PAUSE_S)
 
     def _accept(self, listener: socket.socket) -> None:
         try:

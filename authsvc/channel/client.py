@@ -92,7 +92,7 @@ class Connection:
             except OSError as exc:
                 from authsvc import refusals
 
-                raise refusals.from_handshake(exc, where, credential, ca_dir, presented_certificate(tls)) from exc
+                raise refusals.from_handshake(exc, host, credential, ca_dir, presented_certificate(tls)) from exc
             try:
                 connection = cls(tls, where, hello)
             except ValueError as exc:

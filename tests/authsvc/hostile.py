@@ -75,7 +75,7 @@ class Forge:
         if plan.ca is not None:
             builder = builder.add_extension(x509.BasicConstraints(plan.ca, None), critical=True)
         if plan.san is not None:
-            builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(plan.san)]), critical=False)
+            builder = builder.add_extension(x509.SubjectAlternativeName([ca._general_name(plan.san)]), critical=False)
         if plan.client_auth is not None:
             use = ExtendedKeyUsageOID.CLIENT_AUTH if plan.client_auth else ExtendedKeyUsageOID.SERVER_AUTH
             builder = builder.add_extension(x509.ExtendedKeyUsage([use]), critical=False)

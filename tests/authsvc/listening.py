@@ -98,7 +98,10 @@ class Listening:
         return tls
 
     def verdict(self, credential: Credential | None, *, security_level: int = 2) -> tuple[str, str]:
-        """Return how the daemon judges a credential: ("ok", dn), (code, reason) or ("tls", alert)."""
+        """Return how the daemon judges a credential: ("ok", dn), (code, reason) or ("tls", alert).
+
+        ("unsendable", reason) is the verdict of our own side's OpenSSL, which does not load everything.
+        """
         try:
             with self.tls(credential, security_level=security_level) as tls:
                 try:
@@ -107,7 +110,7 @@ class Listening:
                     pass  # refused already; the alert is to be read
                 hello = receive_hello(tls)
         except ssl.SSLError as exc:
-            return "tls", str(exc.reason)
+            return ("tls" if "ALERT" in str(exc.reason) else "unsendable"), str(exc.reason)
         if hello["ok"]:
             return "ok", str(hello["dn"])
         error = hello["error"]

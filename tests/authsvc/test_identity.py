@@ -72,7 +72,8 @@ def host_proxy(forge: Forge) -> list[x509.Certificate]:
     return [forge.sign(Plan(), host, forge.key), host]
 
 
-# What each hostile chain is called, how it is made, and how the daemon must answer: ("tls", ...) is OpenSSL's alert.
+# What each hostile chain is called, how it is made, and how the daemon must answer: "tls" is an alert of OpenSSL's.
+# Some proxies are so odd that our own OpenSSL does not load them; those are sent as the middle of a chain.
 Hostile = tuple[Callable[[Forge], list[x509.Certificate]], str]
 HOSTILE: dict[str, Hostile] = {
     "an expired proxy": (lambda f: f.below_user(Plan(start=-2 * HOUR, end=-HOUR / 2)), "tls"),
@@ -115,9 +116,9 @@ HOSTILE: dict[str, Hostile] = {
     ),
     "a ProxyCertInfo that is not critical": (lambda f: f.below_user(Plan(pci_critical=False)), "credential-refused"),
     "a malformed ProxyCertInfo": (lambda f: f.below_user(Plan(pci=INHERIT + b"\0")), "credential-refused"),
-    "an empty ProxyCertInfo": (lambda f: f.below_user(Plan(pci=b"")), "tls"),
-    "CA:TRUE in a proxy": (lambda f: f.below_user(Plan(ca=True)), "tls"),
-    "alternative names in a proxy": (lambda f: f.below_user(Plan(san="victim.example.org")), "tls"),
+    "an empty ProxyCertInfo": (lambda f: f.below_user(Plan(pci=b""), Plan()), "tls"),
+    "CA:TRUE in a proxy": (lambda f: f.below_user(Plan(ca=True), Plan()), "tls"),
+    "alternative names in a proxy": (lambda f: f.below_user(Plan(san="victim.example.org"), Plan()), "tls"),
     "a GT2 proxy": (lambda f: f.below_user(Plan(pci=None, cns=("proxy",))), "tls"),
     "a GT3 proxy": (lambda f: f.below_user(Plan(pci_oid="1.3.6.1.4.1.3536.1.222")), "tls"),
     "a user without digitalSignature": (lambda f: [f.user_like(Plan(pci=None, digital_signature=False))], "tls"),
@@ -163,8 +164,8 @@ def test_a_second_proxycertinfo_is_refused(forge: Forge, listening: Listening) -
     other = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.5.5.7.1.15"), LIMITED)
     honest, user = forge.below_user(Plan(extra=(other,)))
     double = forge.patched(honest, neighbour, own, forge.user_key)
-    answer, _ = listening.verdict(forge.store([double, user]))
-    assert answer in ("tls", "credential-refused")
+    leaf = forge.sign(Plan(), double, forge.key)
+    assert listening.verdict(forge.store([leaf, double, user]))[0] == "tls"
     with pytest.raises(CredentialRefused, match="malformed"):
         identify(ders([double, user], forge), time.time())
 
