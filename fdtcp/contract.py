@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from fdtcp.errors import Problem, ProtocolViolation, Side
+from fdtcp.model import pfn
 from fdtcp.model.codec import decode_message, encode_message
 from fdtcp.model.order import (
     DestinationFile,
@@ -32,7 +33,7 @@ from fdtcp.model.order import (
 
 # Grows by one when an old client can no longer talk to a new daemon; the hello carries the program's version.
 CONTRACT_VERSION: Final = 1
-DEFAULT_PORT: Final = 8444
+DEFAULT_PORT: Final = pfn.DEFAULT_PORT
 # Both keep one message well below the channel's 4 MiB with PATH_MAX names in it (1,000 x 4,096 bytes would not: a
 # client also cuts a chunk before its names reach MAX_CHUNK_BYTES).
 MAX_CHUNK: Final = 1000

@@ -64,11 +64,26 @@ __all__ = [
 
 
 class UsageError(FdtError):
-    """A command line, a configuration or a file list that cannot be acted on; nothing was moved."""
+    """A command line, a configuration or a file list that cannot be acted on; nothing was moved.
+
+    `details`: what is wrong, item by item, where a user should see all of it at once.
+    """
 
     code = "usage"
     fault = Fault.USER
     status = Status.USAGE
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        remedy: str | None = None,
+        side: Side | None = None,
+        phase: Phase | None = None,
+        details: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(reason, remedy=remedy, side=side, phase=phase)
+        self.details = tuple(one_line(detail) for detail in details)
 
 
 class BadPfn(UsageError):
@@ -274,6 +289,15 @@ class DataConnectFailed(FdtError):
     fault = Fault.SITE
     retryable = True
     remedy_text = "check the data interfaces and the firewall between them; the daemons' logs have the addresses"
+
+
+class PortsExhausted(FdtError):
+    """No port of the data range could be bound: all are taken by other transfers or programs."""
+
+    code = "ports-exhausted"
+    fault = Fault.SITE
+    retryable = True
+    remedy_text = "retry in a minute or widen [data] ports"
 
 
 class StreamsLost(FdtError):

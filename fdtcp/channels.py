@@ -1,0 +1,68 @@
+"""From an address to an authenticated connection, as the user who runs fdtcp.
+
+Decides which credential, which authorities and which names of hosts are used, and whose side a failure is on.  It
+loads Pyro5 and TLS when the first connection is made, not before.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from fdtcp.errors import Fault, FdtError, Side, Unreachable
+from fdtcp.model.pfn import Address
+
+if TYPE_CHECKING:
+    from authsvc.credentials import Credential
+    from fdtcp.lines import Channel
+
+DEFAULT_CA_DIR: Final = "/etc/grid-security/certificates"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who calls, and whom he trusts.
+
+    `proxy` is the file named by the user (None: the usual places); `peers` maps a host to the DN that its certificate
+    has instead of the host's name.
+    """
+
+    proxy: str | None = None
+    ca_dir: str = DEFAULT_CA_DIR
+    account: str | None = None
+    peers: Mapping[str, str] = field(default_factory=dict)
+
+    def find(self) -> Credential:
+        """Return the user's credential.  Raises BadCredential that says where it was looked for."""
+        from authsvc.credentials import check_files, find_proxy
+
+        credential = find_proxy(self.proxy, os.environ, os.geteuid())
+        check_files(credential, os.geteuid())
+        return credential
+
+    def open(self, address: Address, deadline: float) -> Channel:
+        """Connect to a daemon before `deadline` (monotonic).
+
+        The files are read anew each time: a proxy that was renewed serves for the next connection.  Raises FdtError,
+        seen at the client's side if the client's own files are to blame.
+        """
+        from authsvc.channel import Connection
+
+        try:
+            return Connection.open(
+                address.host,
+                address.port,
+                credential=self.find(),
+                ca_dir=self.ca_dir,
+                deadline=deadline,
+                account=self.account,
+                expect_dn=self.peers.get(address.host),
+            )
+        except FdtError as exc:
+            if exc.side is None and (exc.fault is Fault.USER or exc.code == "bad-ca-directory"):
+                exc.side = Side.CLIENT
+            raise
+        except OSError as exc:
+            raise Unreachable(f"{address}: {exc.strerror or exc}") from exc

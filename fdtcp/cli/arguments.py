@@ -1,0 +1,156 @@
+"""The command line of fdtcp.
+
+Decides its spellings, those that PhEDEx-like callers use included (BACKEND_CONTRACT.md), and what may not be said
+together.  The values of a transfer's options are read by `fdtcp.model.options`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from fdtcp.errors import UsageError
+from fdtcp.model.options import MEANINGLESS, OLD_OPTIONS
+from fdtcp.units import parse_duration
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+_EPILOG: Final = """\
+A file is named fdt://host:port/path (port 8444 if left out).  A copyjobfile has a line FROM_PFN TO_PFN for each file,
+or is a JSON list of {"source": ..., "destination": ...}.  Exit codes: 0 all files done or skipped because the same is
+there; 2 something else exists; 3 permission; 1 any other or a mixture; 64 the command itself cannot be acted on.
+`fdtcp demo` shows a whole transfer between two daemons on this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandLine:
+    """What the user asked for.  `given` holds the texts of the options of a transfer by name, old names included."""
+
+    pair: tuple[str, str] | None
+    copyjob: str | None
+    report: str | None = None
+    json: str | None = None
+    log_file: str | None = None
+    config: str | None = None
+    debug: str = "INFO"
+    timeout: float | None = None
+    proxy: str | None = None
+    account: str | None = None
+    monitor_id: str = ""
+    given: dict[str, str] = field(default_factory=dict)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of exiting with 2, which would mean "exists" to a caller."""
+        raise UsageError(message, remedy="fdtcp --help shows what can be said")
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """Print the installed version; asking for it costs 20 ms, so nobody else does."""
+        from importlib.metadata import version
+
+        print(f"fdtcp {version('fdtcp')}")
+        parser.exit()
+
+
+def parse_arguments(arguments: Sequence[str]) -> CommandLine:
+    """Read the command line.  Raises UsageError; --help and --version print and exit with 0."""
+    parser = _build()
+    found = vars(parser.parse_args(arguments))
+    names, copyjob = found["names"], found["copyjobfile"]
+    if copyjob is not None and names:
+        raise UsageError("name two files or a copyjobfile, not both")
+    if copyjob is None and len(names) != 2:
+        raise UsageError(
+            f"{len(names)} names were given: a source and a destination are needed",
+            remedy="give two, or a --copyjobfile; fdtcp --help shows what can be said",
+        )
+    given = {name: found[name] for name in (*_NEW, *OLD_OPTIONS) if found.get(name) is not None}
+    return CommandLine(
+        pair=(names[0], names[1]) if names else None,
+        copyjob=copyjob,
+        report=found["report"],
+        json=found["json"],
+        log_file=found["logFile"],
+        config=found["config"],
+        debug=found["debug"].upper(),
+        timeout=_parse_timeout(found["timeout"]),
+        proxy=found["x509userproxy"],
+        account=found["account"],
+        monitor_id=found["monID"],
+        given=given,
+    )
+
+
+def _parse_timeout(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        seconds = parse_duration(text)
+    except ValueError as exc:
+        raise UsageError(f"--timeout: {exc}") from exc
+    # A day is longer than anybody waits; infinity would be no deadline.
+    if not 0 < seconds <= 86400:
+        raise UsageError(f"--timeout: {text} must be more than 0 and at most a day")
+    return seconds
+
+
+_NEW: Final = {
+    "checksum": ("none|adler32|crc32", "end-to-end checksum (default: adler32)"),
+    "sync": ("file|batch|none", "when files are made safe: each by itself, several at once (default), or not at all"),
+    "on_exists": ("skip-same|overwrite|fail", "what to do when the destination exists (default: skip-same)"),
+    "same_by": ("checksum|size", "what makes an existing file the same (default: checksum)"),
+    "streams": ("N", "data streams of a job (default: the site chooses)"),
+    "block_size": ("SIZE", "bytes that are checked and sent anew at once (default: 4MiB)"),
+    "rate_limit": ("SIZE", "bytes per second of a job (default: no limit)"),
+    "congestion": ("NAME", "TCP congestion control of the streams, such as cubic or bbr"),
+    "buffer_size": ("SIZE", "socket buffers (default: the kernel tunes them)"),
+    "zero_size": ("SIZE", "how long /dev/zero is taken to be (default: 8GiB)"),
+    "keep_partials": ("yes|no", "keep what is safe of unfinished files for the next attempt (default: yes)"),
+    "stall_timeout": ("S", "a stream without a byte for so long is dead (default: 30s)"),
+    "connect_timeout": ("S", "how long a stream may take to connect (default: 10s)"),
+    "source_addresses": ("A,B", "use only these data addresses of the source"),
+    "destination_addresses": ("A,B", "use only these data addresses of the destination"),
+}
+
+
+def _build() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="fdtcp",
+        usage="fdtcp [options] SOURCE DESTINATION | fdtcp [options] --copyjobfile F | fdtcp demo [options]",
+        description="Move files between two storage hosts; the bytes go from the one to the other, not through here.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("names", nargs="*", metavar="PFN", help="the source and the destination of one file")
+    add("--version", action=_Version, nargs=0, help="show the version and exit")
+    add("-f", "--copyjobfile", metavar="F", help="the list of files to move")
+    add("-r", "--report", metavar="F", help="write a line for each file: FROM TO STATUS DETAIL")
+    add("--json", metavar="F", help="write the whole result as JSON (-: to standard output, the log goes to stderr)")
+    add("-l", "--logFile", metavar="F", help="append the log to this file, too")
+    add("-c", "--config", metavar="F", help="read this configuration (default: /etc/fdtcp/fdtcp.conf)")
+    add("-d", "--debug", metavar="LEVEL", default="INFO", help="DEBUG: tell each step of each job as well")
+    add("-t", "--timeout", metavar="S", help="how long a daemon may take to let us in (default: 10s)")
+    add("-x", "--x509userproxy", metavar="F", help="the proxy (default: $X509_USER_PROXY, else /tmp/x509up_u<uid>)")
+    add("--account", metavar="NAME", help="the account to be mapped to, if the site allows several")
+    add("--monID", metavar="ID", default="", help="a name of the caller's for this run; it is repeated in the result")
+    how = parser.add_argument_group("how files are moved")
+    for name, (metavar, text) in _NEW.items():
+        how.add_argument(f"--{name.replace('_', '-')}", dest=name, metavar=metavar, help=text)
+    old = parser.add_argument_group("options of the ancestor")
+    old.add_argument("--customClientIP", metavar="A,B", help="as --source-addresses")
+    old.add_argument("--customServerIP", metavar="A,B", help="as --destination-addresses")
+    old.add_argument("--rateLimit", metavar="KB/S", help="as --rate-limit, in KB per second")
+    old.add_argument("--windowSize", metavar="N[K|M]", help="as --buffer-size")
+    old.add_argument("--bufferSize", metavar="KB", help="as --block-size, in KB, brought within 256 KB and 64 MB")
+    for name in MEANINGLESS:
+        names = [f"--{name}", "--readerrsCount"] if name == "readersCount" else [f"--{name}"]
+        old.add_argument(*names, dest=name, metavar="X", help="accepted with a warning, changes nothing")
+    return parser

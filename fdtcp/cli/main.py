@@ -1,0 +1,58 @@
+"""The command `fdtcp`: which of its programs is meant, its signals, and its last resort for errors.
+
+Start-up time is part of every transfer: what is heavy is loaded by those who use it.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+
+from fdtcp.cli.arguments import parse_arguments
+from fdtcp.cli.output import Log, complain
+from fdtcp.cli.transfer import transfer
+from fdtcp.errors import FdtError, Status, UsageError
+
+
+def run() -> None:
+    """Be the program."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code."""
+    if arguments[:1] == ["demo"]:
+        from fdtcp.cli.demo import main as demo
+
+        return demo(arguments[1:])
+    signals = Signals()
+    try:
+        line = parse_arguments(arguments)
+    except UsageError as exc:
+        with Log(sys.stdout) as log:
+            complain(exc, log)
+        return int(Status.USAGE)
+    # With the result on standard output, the log has to go elsewhere.
+    with Log(sys.stderr if line.json == "-" else sys.stdout, is_debug=line.debug == "DEBUG") as log:
+        try:
+            return transfer(line, log, signals.is_caught)
+        except FdtError as exc:
+            complain(exc, log)
+            return int(Status.USAGE if isinstance(exc, UsageError) else Status.GENERAL)
+
+
+class Signals:
+    """Whether one of the signals that stop us has come.  The handler sets a flag and nothing else."""
+
+    def __init__(self) -> None:
+        self._caught = False
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+            signal.signal(number, self._note)
+
+    def _note(self, _number: int, _frame: object) -> None:
+        self._caught = True
+
+    def is_caught(self) -> bool:
+        """Whether to stop."""
+        return self._caught

@@ -1,0 +1,139 @@
+"""What a user sees while files move: live bars on a terminal, a line every few seconds elsewhere.
+
+Decides the figures (over a window, so that a stall shows at once) and their form.  It only reads the jobs' snapshots.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Protocol
+
+from fdtcp.cli.output import Log
+from fdtcp.thirdparty import Progress
+from fdtcp.units import format_bit_rate, format_duration, format_rate, format_size
+
+if TYPE_CHECKING:
+    from fdtcp.model.job import Job
+
+# A log that is read later wants one line in a while; a terminal is redrawn by rich.
+LINE_EVERY_S: Final = 5.0
+# The rate that is shown is that of the last seconds.
+WINDOW_S: Final = 5.0
+
+
+class Shown(Protocol):
+    """A job, as far as a display looks at it."""
+
+    job: Job
+    progress: Progress
+
+
+class Meter:
+    """The rate of a growing number of bytes over the last seconds."""
+
+    def __init__(self) -> None:
+        self._points: deque[tuple[float, int]] = deque()
+
+    def add(self, now: float, moved: int) -> float:
+        """Note a reading and return bytes per second."""
+        self._points.append((now, moved))
+        while len(self._points) > 2 and now - self._points[0][0] > WINDOW_S:
+            self._points.popleft()
+        began, first = self._points[0]
+        return (moved - first) / (now - began) if now > began else 0.0
+
+
+def describe(parts: Sequence[Progress], rate: float) -> str:
+    """Say in one line how far these jobs are together."""
+    files, total, moved = (sum(getattr(part, name) for part in parts) for name in ("files", "total", "moved"))
+    ended = sum(part.done + part.skipped + part.failed for part in parts)
+    failed = sum(part.failed for part in parts)
+    text = f"{format_size(moved)} of {format_size(total)}, {format_rate(rate)} ({format_bit_rate(rate)}), "
+    text += f"{ended} of {files} files"
+    if failed:
+        text += f", {failed} failed"
+    left = max(total - moved, 0)
+    if rate > 0 and left:
+        text += f", {format_duration(left / rate)} to go"
+    return text
+
+
+class PlainDisplay:
+    """A line every few seconds."""
+
+    def __init__(self, log: Log, jobs: Sequence[Shown]) -> None:
+        self._log = log
+        self._jobs = jobs
+        self._meter = Meter()
+        self._next_at = time.monotonic() + LINE_EVERY_S
+
+    def look(self) -> None:
+        """Say how far all jobs are, if it is time to."""
+        now = time.monotonic()
+        parts = [job.progress for job in self._jobs]
+        rate = self._meter.add(now, sum(part.moved for part in parts))
+        if now >= self._next_at:
+            self._next_at = now + LINE_EVERY_S
+            self._log.say(describe(parts, rate))
+
+    def __enter__(self) -> PlainDisplay:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End without a last line: the summary follows."""
+
+
+class LiveDisplay:
+    """A bar for each job, drawn by rich; the log's lines scroll above it."""
+
+    def __init__(self, jobs: Sequence[Shown]) -> None:
+        # rich takes 40 ms to load, which only somebody who watches should pay.
+        from rich.progress import BarColumn, TextColumn
+        from rich.progress import Progress as Bars
+
+        self._jobs = jobs
+        self._meters = [Meter() for _ in jobs]
+        self._bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[text]}"),
+            refresh_per_second=5,
+            transient=True,
+        )
+        self._tasks = [self._bars.add_task(_name(job.job), total=None, text="connecting") for job in jobs]
+
+    def look(self) -> None:
+        """Bring the bars up to date."""
+        now = time.monotonic()
+        for task, job, meter in zip(self._tasks, self._jobs, self._meters, strict=True):
+            part = job.progress
+            rate = meter.add(now, part.moved)
+            text = describe([part], rate) if part.total else "looking at the files"
+            self._bars.update(task, total=part.total or None, completed=min(part.moved, part.total), text=text)
+
+    def __enter__(self) -> LiveDisplay:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+
+Display = PlainDisplay | LiveDisplay
+
+
+def choose_display(log: Log, jobs: Sequence[Shown]) -> Display:
+    """Return the display that suits where the log goes."""
+    return LiveDisplay(jobs) if log.is_terminal else PlainDisplay(log, jobs)
+
+
+def _name(job: Job) -> str:
+    return f"{job.source.host} -> {job.destination.host}"

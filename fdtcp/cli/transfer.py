@@ -1,0 +1,158 @@
+"""One run of fdtcp that moves files.
+
+Decides its order: report, configuration, the whole copyjob, credential; only then anything is connected.  Errors before
+the copyjob is read are usage errors and leave an empty report; from then on every end writes a complete one.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Final
+
+from fdtcp.channels import Identity
+from fdtcp.cli.arguments import CommandLine
+from fdtcp.cli.config import load_config
+from fdtcp.cli.output import Log
+from fdtcp.cli.progress import choose_display
+from fdtcp.cli.summary import greet, say_failures, sum_up
+from fdtcp.errors import BadCopyjob, FdtError, Phase, Side, UsageError
+from fdtcp.model.copyjob import parse_copyjob
+from fdtcp.model.job import Job, group
+from fdtcp.model.options import Options, choose, find_meaningless
+from fdtcp.model.order import Outcome
+from fdtcp.model.pfn import Pfn
+from fdtcp.model.transfer import Transfer
+from fdtcp.report import ReportFile, exit_code, write_atomically
+from fdtcp.result import Result, collect, encode_result, fail_all
+from fdtcp.runner import Runner
+
+# A million lines with long names; it is held in memory as a whole.
+MAX_COPYJOB_BYTES: Final = 1 << 30
+
+
+def transfer(line: CommandLine, log: Log, should_stop: Callable[[], bool]) -> int:
+    """Move the files and return the exit code.  Raises UsageError if nothing was even tried."""
+    _check_distinct(line)
+    with ExitStack() as stack:
+        if line.log_file is not None:
+            log.add_file(line.log_file)
+        report = stack.enter_context(ReportFile(line.report)) if line.report is not None else None
+        config = load_config(line.config, os.environ)
+        options = choose(line.given, config.transfer)
+        transfers = _read_transfers(line)
+        if meaningless := find_meaningless(line.given):
+            log.say(f"warning: accepted, but without meaning here: {', '.join(meaningless)}")
+        identity = Identity(line.proxy, config.ca_dir, line.account or config.account, config.peers)
+        run = _Run(transfers, options, identity, line.timeout or config.timeout, report, log)
+        result = run.move(should_stop)
+        say_failures(result, log)
+        is_written = _write_report(report, result, log) and _write_json(line, result, log)
+        code = exit_code(result.outcomes, is_report_whole=is_written)
+        sum_up(result, code, line.report, log)
+        return code
+
+
+class _Run:
+    """What is shared while the jobs run."""
+
+    def __init__(
+        self,
+        transfers: tuple[Transfer, ...],
+        options: Options,
+        identity: Identity,
+        contact: float,
+        report: ReportFile | None,
+        log: Log,
+    ) -> None:
+        self._transfers = transfers
+        self._options = options
+        self._identity = identity
+        self._contact = contact
+        self._report = report
+        self._log = log
+
+    def move(self, should_stop: Callable[[], bool]) -> Result:
+        """Run all jobs; a user without a credential fails all files at once."""
+        began, began_at = time.time(), time.monotonic()
+        jobs = group(self._transfers)
+        greet(self._transfers, jobs, self._log)
+        try:
+            self._identity.find()
+        except FdtError as exc:
+            return fail_all(self._transfers, exc.problem(Side.CLIENT, Phase.AUTHENTICATE), began=began)
+        runner = Runner(jobs, self._options, self._identity.open, contact=self._contact, on_final=self._note_final)
+        with choose_display(self._log, runner.jobs) as display:
+            results = runner.run(should_stop, display.look)
+        seconds = time.monotonic() - began_at
+        return collect(self._transfers, results, began=began, seconds=seconds, is_stopped=should_stop())
+
+    def _note_final(self, job: Job, outcomes: Sequence[Outcome]) -> None:
+        if self._report is not None:
+            self._report.append(job.transfers, outcomes)
+
+
+def _check_distinct(line: CommandLine) -> None:
+    """Refuse to empty a file that is still to be read, or to write two things into one."""
+    named = {
+        "--copyjobfile": line.copyjob,
+        "--report": line.report,
+        "--json": None if line.json == "-" else line.json,
+        "--logFile": line.log_file,
+        "--config": line.config,
+    }
+    seen: dict[str, str] = {}
+    for option, path in named.items():
+        # Several things may go to one terminal or into nothing.
+        if path is None or (os.path.exists(path) and not os.path.isfile(path)):
+            continue
+        other = seen.setdefault(os.path.realpath(path), option)
+        if other != option:
+            raise UsageError(f"{other} and {option} name the same file {path}", remedy="give each a file of its own")
+
+
+def _read_transfers(line: CommandLine) -> tuple[Transfer, ...]:
+    if line.pair is not None:
+        source, destination = (Pfn.parse(os.fsencode(name)) for name in line.pair)
+        return (Transfer(source, destination),)
+    assert line.copyjob is not None, "the command line has one of both"
+    try:
+        with open(line.copyjob, "rb") as file:
+            content = file.read(MAX_COPYJOB_BYTES + 1)
+    except OSError as exc:
+        raise BadCopyjob(f"cannot read {line.copyjob}: {exc.strerror}", remedy="check the path") from exc
+    if len(content) > MAX_COPYJOB_BYTES:
+        raise BadCopyjob(f"{line.copyjob} has more than {MAX_COPYJOB_BYTES} bytes", remedy="cut it into several")
+    return parse_copyjob(content, line.copyjob)
+
+
+def _write_report(report: ReportFile | None, result: Result, log: Log) -> bool:
+    if report is None:
+        return True
+    try:
+        report.finish(result.transfers, result.outcomes)
+    except OSError as exc:
+        log.say(f"cannot write the report {report.path}: {exc.strerror}")
+        return False
+    return True
+
+
+def _write_json(line: CommandLine, result: Result, log: Log) -> bool:
+    if line.json is None:
+        return True
+    import json
+
+    text = json.dumps(encode_result(result, line.monitor_id), indent=1)
+    try:
+        if line.json == "-":
+            sys.stdout.write(text + "\n")
+            sys.stdout.flush()
+        else:
+            write_atomically(os.path.realpath(line.json), text.encode("ascii") + b"\n")
+    except OSError as exc:
+        log.say(f"cannot write the result {line.json}: {exc.strerror}")
+        return False
+    return True

@@ -1,0 +1,377 @@
+"""The third party: how one job is driven through its two daemons.  Pure: replies and `now` in, commands out.
+
+Decides what a lost connection, a refusal or a dead mover means for the job, when it has ended, and that both daemons
+are told so.  It leaves the order of the calls to `fdtcp.agenda`, the files to `fdtcp.model.ledger`, and to
+`fdtcp.runner` sockets, threads and clocks.
+
+The dialogue of a job without trouble:
+
+    source:       describe(1)                        start_send  release(1)  describe(2) ... release(last)  watch ...
+    destination:  expect()  expect(1)  prepare_receive           expect(2) ...  expect(last)  watch ...
+
+Each end has one call under way at a time, and the machine chooses the next one whenever an end is free.  The first
+`expect` is empty: it makes the destination start its writer while the source starts its reader.  When both movers
+have ended, `finish` lets the daemons forget the job.
+
+All calls are idempotent, so a call whose connection broke is made again on the next connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from fdtcp import contract
+from fdtcp.agenda import GLANCE_EVERY_S, Agenda
+from fdtcp.contract import Abort, Done, Finish, Reply, Request, Watch, WatchReply
+from fdtcp.ends import Call, Close, Command, End, Link, Open, Told
+from fdtcp.errors import DaemonLost, InternalError, MoverDied, Phase, Problem, ProtocolViolation, Side
+from fdtcp.model.ledger import HEARSAY
+from fdtcp.model.options import Options
+from fdtcp.model.order import KeptPartial, Outcome, State, StreamProgress
+from fdtcp.model.transfer import Transfer
+from fdtcp.stages import MOVES, Event, Stage
+
+# How long a daemon may be gone before its part of the job counts as lost: what fdtd waits for a lost client by default.
+GRACE_S: Final = 30.0
+# When the source's end is gone, the destination makes safe what it has; that may take a sync, which tells nothing
+# while it runs.
+SETTLE_S: Final = 15.0
+# When the destination is done, its reader needs a moment to notice.
+WRAP_UP_S: Final = 5.0
+# What a stopped job may take, so that fdtcp is gone within the 7 s that a PhEDEx-like caller gives it.
+STOP_S: Final = 4.0
+CLOSE_S: Final = 1.5
+# A daemon that answers `watch` at once without news must not keep both programs busy.
+WATCH_GAP_S: Final = 0.05
+RECONNECT_EVERY_S: Final = 1.0
+# Looking at 1,000 files may mean waking up a tape robot's disk cache; a watch takes its second.
+CALL_TIMEOUT_S: Final = 60.0
+WATCH_TIMEOUT_S: Final = 15.0
+URGENT_TIMEOUT_S: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job is; sizes in bytes, `total` grows while the source is still being looked at."""
+
+    stage: Stage
+    files: int
+    done: int
+    skipped: int
+    failed: int
+    total: int
+    moved: int
+    streams: tuple[StreamProgress, ...]
+
+
+class ThirdParty:
+    """The machine of one job.  Each method takes an event and `now` (monotonic) and returns what is to be done."""
+
+    def __init__(
+        self, job: str, transfers: Sequence[Transfer], options: Options, *, contact: float, grace: float = GRACE_S
+    ) -> None:
+        """`contact` is how many seconds a daemon has to let us in, `grace` for how long it may be gone later."""
+        self.job = job
+        self.stage = Stage.MOVING
+        self.is_stopped = False
+        self.agenda = Agenda(job, transfers, options)
+        self.ledger = self.agenda.ledger
+        self.ends = {side: End(side) for side in (Side.SOURCE, Side.DESTINATION)}
+        # When each step was first taken: what a user looks at who asks where the time went.
+        self.times: dict[str, float] = {}
+        self._contact = contact
+        self._grace = grace
+        self._deadline = float("inf")
+        self._commands: list[Command] = []
+
+    # --- what happens ---
+
+    def start(self, now: float) -> list[Command]:
+        """Open both ends."""
+        self._mark("begun", now)
+        return [Open(side, now + self._contact) for side in self.ends]
+
+    def opened(self, side: Side, now: float) -> list[Command]:
+        """Note that the daemon has let us in."""
+        end = self.ends[side]
+        end.link, end.was_opened = Link.IDLE, True
+        self._mark(f"{side} opened", now)
+        return self._go_on(now)
+
+    def not_opened(self, side: Side, problem: Problem, now: float) -> list[Command]:
+        """Note that the daemon could not be reached or does not let us in."""
+        end = self.ends[side]
+        if end.was_opened:
+            return self.lost(side, problem, now)
+        end.fail(problem)
+        end.give_up()
+        return self._go_on(now)
+
+    def lost(self, side: Side, problem: Problem, now: float) -> list[Command]:
+        """Note that the connection broke; try again until the grace is over."""
+        end = self.ends[side]
+        since = end.lost_since
+        if self.stage is Stage.CLOSING or end.is_over:
+            end.give_up()
+        elif since is not None and now - since >= self._grace:
+            gone = f"the {side}'s daemon has been gone for {now - since:.0f} s: {problem.reason}"
+            end.fail(DaemonLost(gone).problem(side, Phase.TRANSFER))
+            end.give_up()
+        else:
+            end.link = Link.BROKEN
+            end.lost_since = now if since is None else since
+            end.reopen_at = now if since is None else now + RECONNECT_EVERY_S
+        return self._go_on(now)
+
+    def replied(self, side: Side, reply: Reply, now: float) -> list[Command]:
+        """Take the answer to the call that is under way at that end."""
+        end = self.ends[side]
+        request, end.request = end.request, None
+        end.link, end.lost_since = Link.IDLE, None
+        try:
+            self._take(end, request, reply, now)
+        except ProtocolViolation as exc:
+            end.fail(exc.problem(side, Phase.TRANSFER))
+        return self._go_on(now)
+
+    def refused(self, side: Side, problem: Problem, now: float) -> list[Command]:
+        """Take a problem as the answer to the call that is under way at that end."""
+        end = self.ends[side]
+        request, end.request = end.request, None
+        end.link, end.lost_since = Link.IDLE, None
+        if isinstance(request, Finish):
+            end.is_finished = True
+        elif isinstance(request, Abort):
+            end.is_aborted = end.is_over = True
+        else:
+            end.fail(problem)
+        return self._go_on(now)
+
+    def stop(self, now: float) -> list[Command]:
+        """Stop the job because the user wants it; files that are not final stay without an outcome."""
+        self.is_stopped = True
+        self._move(Event.STOP, now)
+        return self._go_on(now)
+
+    def tick(self, now: float) -> list[Command]:
+        """Note that time has passed."""
+        return self._go_on(now)
+
+    # --- what can be asked ---
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.stage is Stage.ENDED
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong with the ends as a whole."""
+        return tuple(end.problem for end in self.ends.values() if end.problem is not None)
+
+    @property
+    def kept(self) -> tuple[KeptPartial, ...]:
+        """The partials that stay at the destination."""
+        return self.ends[Side.DESTINATION].kept
+
+    def progress(self) -> Progress:
+        """Say how far the job is."""
+        counts = self.ledger.counts
+        source, destination = self.ends.values()
+        return Progress(
+            self.stage,
+            self.ledger.files,
+            counts[State.DONE],
+            counts[State.SKIPPED],
+            counts[State.FAILED],
+            self.ledger.total_bytes,
+            destination.moved,
+            destination.streams or source.streams,
+        )
+
+    def wake_at(self, now: float) -> float:
+        """Return when `tick` is needed at the latest."""
+        glances = [
+            end.watched_at if end.watched_at > now else end.watched_at + GLANCE_EVERY_S
+            for end in self.ends.values()
+            if end.link is Link.IDLE and not end.is_over
+        ]
+        reopenings = [end.reopen_at for end in self.ends.values() if end.link is Link.BROKEN]
+        return min([self._deadline, *glances, *reopenings])
+
+    # --- what answers mean ---
+
+    def _take(self, end: End, request: Request | None, reply: Reply, now: float) -> None:
+        match request, reply:
+            case Watch(), WatchReply():
+                self._take_news(end, request, reply, now)
+            case Finish(), Done():
+                end.is_finished = True
+            case Abort(), Done():
+                end.is_aborted = True
+                # Of a reader nothing more is wanted; a writer's last outcomes are.
+                end.is_over = end.is_over or end.side is Side.SOURCE
+            case _:
+                step, outcomes = self.agenda.take(request, reply)
+                self._mark(step, now)
+                self._tell(outcomes, now)
+
+    def _take_news(self, end: End, request: Watch, reply: WatchReply, now: float) -> None:
+        if reply.cursor != request.cursor + len(reply.outcomes):
+            raise ProtocolViolation(
+                f"{len(reply.outcomes)} outcomes after {request.cursor} do not end at {reply.cursor}"
+            )
+        has_news = bool(reply.outcomes) or reply.moved != end.moved or reply.ended
+        # Without news the next look waits a little if this one did not.
+        end.watched_at = now if has_news or now - end.asked_at >= WATCH_GAP_S else now + WATCH_GAP_S
+        end.cursor, end.moved, end.streams = reply.cursor, reply.moved, reply.streams
+        end.kept += reply.kept
+        if has_news and self.stage is Stage.SETTLING and end.side is Side.DESTINATION:
+            self._deadline = max(self._deadline, now + SETTLE_S)
+        if end.side is Side.DESTINATION:
+            self._tell(self.ledger.note_outcomes(reply.outcomes), now)
+        if reply.ended and len(reply.outcomes) < contract.MAX_CHUNK:
+            end.is_over = end.has_ended = True
+            if reply.problem is not None:
+                end.fail(reply.problem.on(end.side))
+            elif end.side is Side.SOURCE and self.stage is Stage.MOVING and not self.ledger.is_released:
+                end.fail(
+                    MoverDied("the reader ended before it was told of all files").problem(end.side, Phase.TRANSFER)
+                )
+            self._mark(f"{end.side} ended", now)
+
+    def _tell(self, outcomes: tuple[Outcome, ...], now: float) -> None:
+        if outcomes:
+            self._mark("first final", now)
+            self._commands.append(Told(outcomes))
+
+    # --- what is asked ---
+
+    def _ask(self, end: End, now: float) -> None:
+        request = self._choose(end, now)
+        if request is None:
+            return
+        timeout = CALL_TIMEOUT_S
+        if isinstance(request, Watch):
+            timeout = WATCH_TIMEOUT_S
+        elif isinstance(request, Abort | Finish):
+            timeout = URGENT_TIMEOUT_S
+        end.request, end.link, end.asked_at, end.has_session = request, Link.BUSY, now, True
+        self._commands.append(Call(end.side, request, timeout))
+
+    def _choose(self, end: End, now: float) -> Request | None:
+        if end.request is not None:
+            return end.request  # its answer was lost
+        match self.stage:
+            case Stage.MOVING if not end.is_over:
+                return self.agenda.next_call(end, now)
+            case Stage.SETTLING if not end.is_over and end.has_session and now >= end.watched_at:
+                return self.agenda.watch(end, contract.MAX_WATCH_S)
+            case Stage.ABORTING if end.has_session and not end.is_over:
+                if not end.is_aborted:
+                    return Abort(self.job, discard=False, side=end.side)
+                return self.agenda.watch(end, contract.MAX_WATCH_S)
+            case Stage.CLOSING if not end.is_finished:
+                if not (end.has_ended or end.is_aborted):
+                    return Abort(self.job, discard=False, side=end.side)
+                return Finish(self.job, end.side)
+            case Stage.CLOSING:
+                end.link = Link.CLOSED
+                self._commands.append(Close(end.side))
+        return None
+
+    # --- where the job stands ---
+
+    def _go_on(self, now: float) -> list[Command]:
+        while (event := self._judge(now)) is not None:
+            self._move(event, now)
+        for end in self.ends.values():
+            if end.link is Link.BROKEN and now >= end.reopen_at and not end.is_over:
+                end.link = Link.OPENING
+                self._commands.append(Open(end.side, now + self._contact))
+            elif end.link is Link.IDLE:
+                self._ask(end, now)
+        # Closing an idle end may have been the last step.
+        if self.stage is Stage.CLOSING and self._judge(now) is not None:
+            self._move(Event.BOTH_OVER, now)
+        commands, self._commands = self._commands, []
+        return commands
+
+    def _judge(self, now: float) -> Event | None:
+        source, destination = ends = tuple(self.ends.values())
+        is_late = now >= self._deadline
+        match self.stage:
+            case Stage.MOVING if source.problem is not None or destination.is_over:
+                return Event.END_GONE
+            case Stage.MOVING if self.ledger.is_settled:
+                return Event.ALL_SAID
+            case Stage.SETTLING | Stage.ABORTING if source.is_over and destination.is_over:
+                return Event.BOTH_OVER
+            case Stage.CLOSING if source.link is destination.link is Link.CLOSED:
+                return Event.BOTH_OVER
+            case Stage.SETTLING if any(end.link is Link.OPENING and not end.was_opened for end in ends):
+                # Whoever has two hosts in trouble should learn of both at once.
+                return None
+            case Stage.SETTLING | Stage.ABORTING | Stage.CLOSING if is_late:
+                return Event.TOO_LONG
+        return None
+
+    def _move(self, event: Event, now: float) -> None:
+        target = MOVES.get((self.stage, event))
+        if target is None:
+            raise InternalError(f"a job that is {self.stage} cannot meet {event}")
+        if target is self.stage:
+            return
+        self.stage = target
+        self._mark(str(target), now)
+        match target:
+            case Stage.SETTLING:
+                self._deadline = now + self._patience()
+            case Stage.ABORTING:
+                self._deadline = now + STOP_S
+                self._interrupt(now)
+            case Stage.CLOSING:
+                self._deadline = now + CLOSE_S
+                if not self.is_stopped:
+                    self._tell(self.ledger.finalize(*self._cause()), now)
+                self._interrupt(now)
+            case Stage.ENDED:
+                self._deadline = float("inf")
+                self._commands += [Close(end.side) for end in self.ends.values() if end.link is not Link.CLOSED]
+
+    def _patience(self) -> float:
+        """Return for how long the end that is left may go on."""
+        if not self.agenda.is_started:
+            return 0.0
+        destination = self.ends[Side.DESTINATION]
+        if not destination.is_over and not self.ledger.is_settled:
+            return SETTLE_S
+        # The reader's last words are worth waiting for when all went well, and when only they can say what went wrong.
+        is_clear = destination.problem is not None and destination.problem.code not in HEARSAY
+        return 0.0 if is_clear and not self.ledger.has_hearsay else WRAP_UP_S
+
+    def _interrupt(self, now: float) -> None:
+        """Make the ends free for `abort` and `finish`, which do not wait for a call that may take a minute."""
+        for end in self.ends.values():
+            if not end.has_session and end.link is not Link.CLOSED:
+                self._commands.append(Close(end.side))
+                end.give_up()
+            elif end.link in (Link.BROKEN, Link.OPENING):
+                end.request = None
+            elif end.link is Link.BUSY and not isinstance(end.request, Watch | Abort | Finish):
+                end.request, end.link = None, Link.OPENING
+                self._commands.append(Open(end.side, now + URGENT_TIMEOUT_S))
+
+    def _cause(self) -> tuple[Problem | None, Problem]:
+        """Return why files did not end well, if an end knows; and what is said if none does."""
+        source, destination = (end.problem for end in self.ends.values())
+        unsaid = MoverDied("the destination ended without a word about this file")
+        # That nothing came any more is the destination's view of whatever befell the source.
+        known = [problem for problem in (source, destination) if problem is not None]
+        root = next((problem for problem in known if problem.code not in HEARSAY), known[0] if known else None)
+        return root, unsaid.problem(Side.DESTINATION, Phase.TRANSFER)
+
+    def _mark(self, step: str, now: float) -> None:
+        self.times.setdefault(step, now)

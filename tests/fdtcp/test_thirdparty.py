@@ -1,0 +1,380 @@
+"""Dialogues: the machine of a job talks with two daemons in memory; time is what the test says."""
+
+from __future__ import annotations
+
+import pytest
+
+from fdtcp import thirdparty
+from fdtcp.contract import Abort, Describe, Expect, Finish, PrepareReceive, Release, Request, StartSend, Watch
+from fdtcp.ends import Call, Close, Command, Link, Open, Told
+from fdtcp.errors import (
+    DaemonLost,
+    DataConnectFailed,
+    InternalError,
+    MoverDied,
+    OptionRefused,
+    Phase,
+    Problem,
+    RemoteProblem,
+    Side,
+    StreamsLost,
+    Unreachable,
+)
+from fdtcp.model.options import Options
+from fdtcp.model.order import Outcome, State
+from fdtcp.model.pfn import Pfn
+from fdtcp.model.transfer import Transfer
+from fdtcp.stages import MOVES, Event, Stage
+from fdtcp.thirdparty import ThirdParty
+from tests.helpers.fakedaemons import FakePair
+
+LOST = Unreachable("the connection broke").problem(Side.SOURCE, Phase.TRANSFER)
+
+
+def transfers(number: int) -> list[Transfer]:
+    return [
+        Transfer(Pfn.parse(b"fdt://source.example:1/in/%d" % i), Pfn.parse(b"fdt://destination.example:2/out/%d" % i))
+        for i in range(number)
+    ]
+
+
+class Play:
+    """Carries out the machine's commands at the fake daemons, in order, without threads."""
+
+    def __init__(self, number: int, pair: FakePair | None = None) -> None:
+        self.pair = pair or FakePair({b"/in/%d" % i: i for i in range(number)})
+        self.machine = ThirdParty("ab" * 16, transfers(number), Options(), contact=10.0, grace=30.0)
+        self.now = 0.0
+        self.told: list[Outcome] = []
+        self.commands: list[Command] = []
+        self.unreachable: set[Side] = set()
+        self.cut: set[Side] = set()
+
+    def play(self, until: float = 120.0) -> None:
+        self.commands += self.machine.start(self.now)
+        self.go_on(until)
+
+    def go_on(self, until: float = 120.0) -> None:
+        while not self.machine.is_ended and self.now < until:
+            if not self.commands:
+                self.now = max(self.now + 0.001, min(self.machine.wake_at(self.now), self.now + 1.0))
+                self.commands += self.machine.tick(self.now)
+                continue
+            self.commands += self.perform(self.commands.pop(0))
+
+    def perform(self, command: Command) -> list[Command]:
+        self.now += 0.001
+        match command:
+            case Told(outcomes):
+                self.told += outcomes
+            case Open(side) if side in self.unreachable | self.cut:
+                return self.machine.not_opened(side, Unreachable(f"no {side}").problem(side, Phase.CONNECT), self.now)
+            case Open(side):
+                return self.machine.opened(side, self.now)
+            case Call(side) if any(isinstance(later, Open | Close) and later.side is side for later in self.commands):
+                pass  # the connection was given up meanwhile; the runner drops its last words, too
+            case Call(side) if side in self.cut:
+                return self.machine.lost(side, LOST, self.now)
+            case Call(side, request):
+                return self.call(side, request)
+            case Close():
+                pass
+        return []
+
+    def call(self, side: Side, request: Request) -> list[Command]:
+        try:
+            reply = self.pair.answer(side, request)
+        except RemoteProblem as exc:
+            return self.machine.refused(side, exc.problem(side, Phase.TRANSFER), self.now)
+        if isinstance(request, Watch) and not getattr(reply, "ended", True):
+            self.now += request.wait
+        return self.machine.replied(side, reply, self.now)
+
+    def states(self) -> list[str]:
+        return [self.machine.ledger.outcomes[i].state.value for i in sorted(self.machine.ledger.outcomes)]
+
+    def reasons(self) -> set[str]:
+        return {outcome.problem.code for outcome in self.told if outcome.problem}
+
+
+def test_a_job_without_trouble_is_described_expected_prepared_started_released_and_finished() -> None:
+    play = Play(2)
+    play.play()
+    assert play.states() == ["done", "done"]
+    assert play.pair.names(Side.SOURCE) == ["Describe", "StartSend", "Release", "Finish"]
+    assert play.pair.names(Side.DESTINATION) == ["Expect", "Expect", "PrepareReceive", "Finish"]
+    assert [len(call.files) for _, call in play.pair.calls if isinstance(call, Expect)] == [0, 2]
+    assert play.machine.problems == ()
+
+
+def test_the_writer_starts_while_the_reader_still_looks() -> None:
+    play = Play(1)
+    play.play()
+    order = [type(call) for _, call in play.pair.calls]
+    assert order.index(Expect) < 2
+    assert order.index(Describe) < 2
+
+
+def test_the_destination_is_told_where_streams_come_from_and_the_source_where_they_go() -> None:
+    play = Play(1)
+    play.play()
+    prepare = next(call for _, call in play.pair.calls if isinstance(call, PrepareReceive))
+    start = next(call for _, call in play.pair.calls if isinstance(call, StartSend))
+    assert prepare.peers == ("127.1.0.2",)
+    assert start.endpoints[0].address == "127.1.0.3"
+    assert "ssss" not in repr(start)
+
+
+def test_files_flow_before_all_are_looked_at() -> None:
+    play = Play(3500)
+    play.play()
+    names = play.pair.names(Side.SOURCE)
+    assert names.count("Describe") == names.count("Release") == 4
+    assert names.index("Release") < len(names) - names[::-1].index("Describe") - 1
+    assert play.machine.ledger.counts[State.DONE] == 3500
+    assert [call.last for _, call in play.pair.calls if isinstance(call, Release)] == [False, False, False, True]
+
+
+def test_missing_files_fail_alone() -> None:
+    play = Play(100)
+    for index in range(0, 100, 10):
+        del play.pair.sizes[b"/in/%d" % index]
+    play.play()
+    assert play.states().count("failed") == 10
+    assert play.states().count("done") == 90
+    problem = play.machine.ledger.outcomes[0].problem
+    assert problem is not None
+    assert (problem.code, problem.side) == ("source-missing", Side.SOURCE)
+
+
+def test_nothing_is_prepared_when_all_files_are_missing() -> None:
+    play = Play(3, FakePair())
+    play.play()
+    assert play.states() == ["failed"] * 3
+    assert "PrepareReceive" not in play.pair.names(Side.DESTINATION)
+    assert play.pair.names(Side.SOURCE) == ["Describe", "Abort", "Finish"]
+    assert play.now < 2
+
+
+def test_no_stream_is_opened_when_all_is_there_already() -> None:
+    play = Play(2)
+    play.pair.same = {b"/out/0", b"/out/1"}
+    play.play()
+    assert play.states() == ["skipped", "skipped"]
+    assert "PrepareReceive" not in play.pair.names(Side.DESTINATION)
+    assert play.now < 2
+
+
+def test_existing_files_fail_alone() -> None:
+    play = Play(3)
+    play.pair.existing = {b"/out/1"}
+    play.play()
+    assert play.states() == ["done", "failed", "done"]
+    assert play.reasons() == {"destination-exists"}
+
+
+def test_two_hosts_in_trouble_are_both_told() -> None:
+    play = Play(2)
+    play.unreachable = {Side.SOURCE, Side.DESTINATION}
+    play.play()
+    assert {problem.side for problem in play.machine.problems} == {Side.SOURCE, Side.DESTINATION}
+    assert play.states() == ["failed", "failed"]
+    assert play.machine.is_ended
+
+
+def test_one_host_in_trouble_stops_the_other() -> None:
+    play = Play(2)
+    play.unreachable = {Side.DESTINATION}
+    play.play()
+    assert play.reasons() == {"unreachable"}
+    assert play.pair.names(Side.SOURCE)[-2:] == ["Abort", "Finish"]
+
+
+def test_a_refusal_fails_all_files_and_stops_the_other_end() -> None:
+    pair = FakePair({b"/in/0": 1})
+
+    def refuse(request: Request) -> None:
+        if isinstance(request, Expect):
+            raise RemoteProblem(OptionRefused("too many streams").problem(Side.CLIENT, Phase.PREFLIGHT))
+
+    pair.on_call = refuse
+    play = Play(1, pair)
+    play.play()
+    assert play.reasons() == {"option-refused"}
+    assert play.told[0].problem is not None
+    assert play.told[0].problem.side is Side.DESTINATION
+    assert "Finish" in pair.names(Side.SOURCE)
+
+
+def fail_reader(pair: FakePair, problem: Problem) -> None:
+    """Let the reader die when it is released; the destination then sees its streams break."""
+
+    def die(request: Request) -> None:
+        if isinstance(request, Release):
+            pair.is_stalled = True
+            pair.reader_ended = True
+            pair.reader_problem = problem
+            lost = StreamsLost("all streams broke").problem(Side.DESTINATION, Phase.TRANSFER)
+            for index, size in pair.expected.items():
+                pair._say(Outcome(index, State.FAILED, size, problem=lost))
+
+    pair.on_call = die
+
+
+def test_the_root_cause_at_the_source_wins_over_streams_lost() -> None:
+    play = Play(3)
+    fail_reader(play.pair, MoverDied("the reader was killed").problem(Side.SOURCE, Phase.TRANSFER))
+    play.play()
+    assert play.reasons() == {"mover-died"}
+    assert {outcome.problem.side for outcome in play.told if outcome.problem} == {Side.SOURCE}
+
+
+def test_streams_that_nobody_can_explain_stay_lost() -> None:
+    play = Play(3)
+    fail_reader(play.pair, StreamsLost("mine too").problem(Side.SOURCE, Phase.TRANSFER))
+    play.play()
+    assert play.reasons() == {"streams-lost"}
+
+
+def test_a_reader_that_cannot_connect_does_not_keep_the_writer_waiting_for_long() -> None:
+    play = Play(1)
+
+    def refuse(request: Request) -> None:
+        if isinstance(request, Release):
+            play.pair.is_stalled = play.pair.reader_ended = True
+            failed = DataConnectFailed("no stream could be opened").problem(Side.SOURCE, Phase.TRANSFER)
+            play.pair.reader_problem = failed
+
+    play.pair.on_call = refuse
+    play.play()
+    assert play.reasons() == {"data-connect-failed"}
+    assert play.now < thirdparty.SETTLE_S + thirdparty.STOP_S + 2
+    assert "Abort" in play.pair.names(Side.DESTINATION)
+
+
+def test_a_writer_that_dies_fails_what_is_not_final_and_stops_the_reader() -> None:
+    play = Play(2)
+
+    def die(request: Request) -> None:
+        if isinstance(request, Release):
+            play.pair.is_stalled = play.pair.writer_ended = True
+            play.pair._say(Outcome(0, State.DONE, 0))
+            play.pair.writer_problem = MoverDied("killed").problem(Side.DESTINATION, Phase.TRANSFER)
+
+    play.pair.on_call = die
+    play.play()
+    assert play.states() == ["done", "failed"]
+    assert play.reasons() == {"mover-died"}
+    assert play.pair.names(Side.SOURCE)[-2:] == ["Abort", "Finish"]
+
+
+def test_a_lost_connection_is_opened_again_and_the_call_made_again() -> None:
+    play = Play(2)
+    play.cut = {Side.SOURCE}
+    play.unreachable = set()
+    play.commands += play.machine.start(0.0)
+    play.cut = set()
+    play.commands += play.perform(play.commands.pop(0))  # the source is open
+    play.cut = {Side.SOURCE}
+    play.go_on(until=5.0)
+    assert play.machine.ends[Side.SOURCE].lost_since is not None
+    play.cut = set()
+    play.go_on()
+    assert play.states() == ["done", "done"]
+    assert play.machine.problems == ()
+
+
+@pytest.mark.parametrize("side", [Side.SOURCE, Side.DESTINATION])
+def test_a_daemon_that_stays_away_loses_what_is_not_final(side: Side) -> None:
+    play = Play(2)
+    play.pair.is_stalled = True
+    play.play(until=3.0)
+    play.cut = {side}
+    began = play.now
+    play.go_on()
+    assert play.machine.is_ended
+    assert play.reasons() == {DaemonLost.code}
+    assert 30 <= play.now - began < 70
+
+
+def test_a_stopped_job_tells_only_what_is_final() -> None:
+    play = Play(3)
+
+    def hold(request: Request) -> None:
+        if isinstance(request, Release):
+            play.pair.is_stalled = True
+            play.pair._say(Outcome(1, State.DONE, 1))
+
+    play.pair.on_call = hold
+    play.play(until=3.0)
+    began = play.now
+    play.commands += play.machine.stop(play.now)
+    play.go_on()
+    assert [outcome.index for outcome in play.told] == [1]
+    assert play.now - began < 6
+    for side in Side.SOURCE, Side.DESTINATION:
+        assert play.pair.names(side)[-2:] == ["Abort", "Finish"]
+
+
+def test_a_stop_does_not_wait_for_a_call_that_takes_long() -> None:
+    play = Play(1)
+    play.commands += play.machine.start(0.0)
+    commands = [command for open_ in play.commands for command in play.machine.opened(open_.side, 0.1)]  # type: ignore[union-attr]  # both are Open
+    assert {type(command.request) for command in commands if isinstance(command, Call)} == {Describe, Expect}
+    reopened = play.machine.stop(0.2)
+    assert {command.side for command in reopened if isinstance(command, Open)} == {Side.SOURCE, Side.DESTINATION}
+    asked = [command for side in play.machine.ends for command in play.machine.opened(side, 0.3)]
+    assert {type(command.request) for command in asked if isinstance(command, Call)} == {Abort}
+
+
+def test_a_stop_before_anything_is_connected_ends_at_once() -> None:
+    play = Play(1)
+    play.machine.start(0.0)
+    commands = play.machine.stop(0.1)
+    assert play.machine.is_ended
+    assert {type(command) for command in commands} == {Close}
+
+
+def test_daemons_that_hang_do_not_keep_a_stopped_job() -> None:
+    play = Play(1)
+    play.pair.is_stalled = True
+    play.play(until=3.0)
+    began = play.now
+    play.machine.stop(play.now)  # and no answer comes any more
+    while not play.machine.is_ended and play.now < began + 60:
+        play.now = max(play.now + 0.001, play.machine.wake_at(play.now))
+        play.machine.tick(play.now)
+    assert play.now - began < 6
+
+
+def test_an_answer_for_files_that_nobody_asked_about_ends_the_job() -> None:
+    play = Play(1)
+
+    def lie(request: Request) -> None:
+        if isinstance(request, Release):
+            play.pair.outcomes.append(Outcome(7, State.DONE, 0))
+
+    play.pair.on_call = lie
+    play.play()
+    assert "protocol-violation" in {problem.code for problem in play.machine.problems}
+    assert play.machine.is_ended
+
+
+def test_every_stage_but_the_last_can_be_stopped() -> None:
+    assert {stage for stage, event in MOVES if event is Event.STOP} == set(Stage)
+
+
+def test_a_move_that_is_not_in_the_table_is_a_bug() -> None:
+    machine = Play(1).machine
+    with pytest.raises(InternalError):
+        machine._move(Event.BOTH_OVER, 0.0)
+
+
+def test_progress_says_how_far_the_job_is() -> None:
+    play = Play(3)
+    play.play()
+    progress = play.machine.progress()
+    assert (progress.files, progress.done, progress.failed, progress.total, progress.moved) == (3, 3, 0, 3, 3)
+    assert play.machine.ends[Side.SOURCE].link is Link.CLOSED
+    assert {"described", "prepared", "started", "first final"} <= play.machine.times.keys()
+    assert Finish.__name__ in play.pair.names(Side.SOURCE)
