@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fdtcp.errors import Problem
-from fdtcp.model.order import Outcome, State, StreamProgress
+from fdtcp.model.order import Outcome, State
 from fdtcp.model.pfn import Pfn
 from fdtcp.model.transfer import Transfer
 from fdtcp.report import exit_code, status_of
@@ -49,6 +49,15 @@ class Result:
         """Bytes per second over the whole run."""
         return self.moved / self.seconds if self.seconds > 0 else 0.0
 
+    @property
+    def paths(self) -> dict[tuple[str, str], int]:
+        """The bytes that each pair of data addresses (sorted) has carried."""
+        carried: dict[tuple[str, str], int] = {}
+        for stream in (stream for job in self.jobs for stream in job.progress.streams):
+            first, second = sorted((_strip_port(stream.local), _strip_port(stream.remote)))
+            carried[first, second] = carried.get((first, second), 0) + stream.moved
+        return carried
+
     def count(self, state: State) -> int:
         """Return how many files ended like that."""
         return sum(outcome is not None and outcome.state is state for outcome in self.outcomes)
@@ -71,16 +80,6 @@ def fail_all(transfers: Sequence[Transfer], problem: Problem, *, began: float) -
     return Result(tuple(transfers), outcomes, (), began, 0.0, problem=problem)
 
 
-def sum_addresses(streams: Sequence[StreamProgress]) -> dict[tuple[str, str], int]:
-    """Return the bytes that each pair of data addresses (sorted by name) has carried."""
-    carried: dict[tuple[str, str], int] = {}
-    for stream in streams:
-        # Both ends report their own view; without ports and in order, the two views of a pair are the same.
-        first, second = sorted((_strip_port(stream.local), _strip_port(stream.remote)))
-        carried[first, second] = carried.get((first, second), 0) + stream.moved
-    return carried
-
-
 def encode_result(result: Result, monitor_id: str = "") -> dict[str, Any]:  # Any: plain values for JSON
     """Return the whole result as plain values."""
     return {
@@ -96,6 +95,7 @@ def encode_result(result: Result, monitor_id: str = "") -> dict[str, Any]:  # An
         "files_done": result.count(State.DONE),
         "files_skipped": result.count(State.SKIPPED),
         "files_failed": result.count(State.FAILED),
+        "paths": [{"addresses": list(pair), "moved": moved} for pair, moved in result.paths.items()],
         "problem": _encode_problem(result.problem),
         "jobs": [_encode_job(job) for job in result.jobs],
         "files": [_encode_file(*pair) for pair in zip(result.transfers, result.outcomes, strict=True)],

@@ -27,6 +27,8 @@ from fdtcp.thirdparty import GRACE_S, Progress, ThirdParty
 MAX_JOBS_AT_ONCE: Final = 32
 # How often a waiting main thread looks for a signal, and a display gets its chance.
 LOOK_EVERY_S: Final = 0.2
+# A machine that waits for nothing but answers says "infinity", which is no timeout to Python.
+MAX_WAIT_S: Final = 60.0
 # What stopped jobs may take altogether; a machine ends earlier by itself, this is for connections that hang.
 STOP_WITHIN_S: Final = 6.0
 # A line that hangs in the network ends with the program; one that does not is gone at once.
@@ -128,7 +130,7 @@ class RunningJob:
         machine = self._machine
         now = time.monotonic()
         try:
-            line, report = self._inbox.get(timeout=max(0.0, machine.wake_at(now) - now))
+            line, report = self._inbox.get(timeout=min(max(0.0, machine.wake_at(now) - now), MAX_WAIT_S))
         except queue.Empty:
             return machine.tick(time.monotonic())
         now = time.monotonic()

@@ -26,7 +26,7 @@ from fdtcp import contract
 from fdtcp.agenda import GLANCE_EVERY_S, Agenda
 from fdtcp.contract import Abort, Done, Finish, Reply, Request, Watch, WatchReply
 from fdtcp.ends import Call, Close, Command, End, Link, Open, Told
-from fdtcp.errors import DaemonLost, InternalError, MoverDied, Phase, Problem, ProtocolViolation, Side
+from fdtcp.errors import Abandoned, DaemonLost, InternalError, MoverDied, Phase, Problem, ProtocolViolation, Side
 from fdtcp.model.ledger import HEARSAY
 from fdtcp.model.options import Options
 from fdtcp.model.order import KeptPartial, Outcome, State, StreamProgress
@@ -234,7 +234,8 @@ class ThirdParty:
             self._tell(self.ledger.note_outcomes(reply.outcomes), now)
         if reply.ended and len(reply.outcomes) < contract.MAX_CHUNK:
             end.is_over = end.has_ended = True
-            if reply.problem is not None:
+            is_our_doing = end.is_aborted and reply.problem is not None and reply.problem.code == Abandoned.code
+            if reply.problem is not None and not is_our_doing:
                 end.fail(reply.problem.on(end.side))
             elif end.side is Side.SOURCE and self.stage is Stage.MOVING and not self.ledger.is_released:
                 end.fail(

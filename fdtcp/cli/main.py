@@ -5,12 +5,12 @@ Start-up time is part of every transfer: what is heavy is loaded by those who us
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Sequence
 
 from fdtcp.cli.arguments import parse_arguments
 from fdtcp.cli.output import Log, complain
+from fdtcp.cli.signals import Signals
 from fdtcp.cli.transfer import transfer
 from fdtcp.errors import FdtError, Status, UsageError
 
@@ -40,19 +40,3 @@ def main(arguments: Sequence[str]) -> int:
         except FdtError as exc:
             complain(exc, log)
             return int(Status.USAGE if isinstance(exc, UsageError) else Status.GENERAL)
-
-
-class Signals:
-    """Whether one of the signals that stop us has come.  The handler sets a flag and nothing else."""
-
-    def __init__(self) -> None:
-        self._caught = False
-        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
-            signal.signal(number, self._note)
-
-    def _note(self, _number: int, _frame: object) -> None:
-        self._caught = True
-
-    def is_caught(self) -> bool:
-        """Whether to stop."""
-        return self._caught

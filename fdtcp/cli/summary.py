@@ -12,7 +12,7 @@ from fdtcp.cli.output import Log
 from fdtcp.model.job import Job
 from fdtcp.model.order import State
 from fdtcp.model.transfer import Transfer
-from fdtcp.result import Result, sum_addresses
+from fdtcp.result import Result
 from fdtcp.units import format_bit_rate, format_duration, format_rate, format_size
 
 # The report has all of them; a log of a million lines has no reader.
@@ -64,7 +64,7 @@ def sum_up(result: Result, code: int, report: str | None, log: Log) -> None:
         f"{word} after {format_duration(result.seconds)}: {_count(len(result.outcomes), 'file')}, {', '.join(parts)}; "
         f"{format_size(result.moved)} moved, {format_rate(result.rate)} ({format_bit_rate(result.rate)})"
     )
-    for pair, moved in sum_addresses([stream for job in result.jobs for stream in job.progress.streams]).items():
+    for pair, moved in result.paths.items():
         log.say(f"data path {' <-> '.join(pair)}: {format_size(moved)}")
     if report is not None:
         log.say(f"report: {report}")
