@@ -52,7 +52,7 @@ def dial(host: str, port: int, deadline: float) -> socket.socket:
 def _look_up(host: str, port: int, deadline: float) -> list[tuple[socket.AddressFamily, Any]]:  # Any: of the family
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    except socket.gaierror:
+    except (socket.gaierror, ValueError):
         found = _look_up_name(host, port, deadline)
     return [(family, address) for family, _, _, _, address in found]
 
@@ -63,7 +63,7 @@ def _look_up_name(host: str, port: int, deadline: float) -> list[Any]:  # Any: w
     def ask() -> None:
         try:
             answers.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-        except UnicodeError as exc:
+        except ValueError as exc:  # labels too long, zero bytes
             answers.put(OSError(0, f"not a host name: {exc}"))
         except OSError as exc:
             answers.put(exc)
