@@ -1,0 +1,109 @@
+"""The door of a writer: listening sockets, and who is let in.
+
+Decides that strangers cost little: a bounded number of them, each for a few seconds, before any thread or buffer of a
+stream exists for them longer than that.  The addresses of peers are defence in depth; the secret decides.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import select
+import socket
+import threading
+from typing import Final
+
+from fdtcp.errors import PortsExhausted, ProtocolViolation
+from fdtcp.model.order import Endpoint, Listen, Policy
+from fdtd.mover.greeting import answer
+from fdtd.mover.landing import Landing
+from fdtd.mover.log import Log
+from fdtd.mover.receiving import ReceivingStream
+from fdtd.mover.streams import StreamBroken, listen, name_of, tune
+
+# WIRE.md, "Security".
+MAX_STRANGERS: Final = 64
+HANDSHAKE_S: Final = 5.0
+
+
+class Door:
+    """Listens, authenticates, and starts a thread for each stream."""
+
+    def __init__(self, policy: Policy, job: bytes, landing: Landing, log: Log) -> None:
+        self.streams: list[ReceivingStream] = []  # all that ever were
+        self._policy = policy
+        self._job = job
+        self._landing = landing
+        self._log = log
+        self._listeners: list[socket.socket] = []
+        self._strangers = threading.BoundedSemaphore(MAX_STRANGERS)
+        self._peers: frozenset[str] = frozenset()
+        self._secret = b""
+        # Readable once nothing more is wanted; it wakes all threads, so nobody reads it.
+        self._finished, self._finish = os.pipe2(os.O_CLOEXEC)
+
+    def open(self, order: Listen) -> tuple[Endpoint, ...]:
+        """Listen on each address.  Raises PortsExhausted, ProtocolViolation."""
+        self._peers = frozenset(str(ipaddress.ip_address(peer)) for peer in order.peers)
+        self._secret = order.secret
+        endpoints = []
+        for address in order.addresses:
+            try:
+                listener = listen(address, order.ports, self._policy)
+            except (OSError, ValueError) as exc:
+                raise ProtocolViolation(f"cannot listen on {address}: {exc}") from exc
+            if listener is None:
+                raise PortsExhausted(f"all {len(order.ports)} data ports of {address} are taken")
+            self._listeners.append(listener)
+            endpoints.append(Endpoint(address, listener.getsockname()[1]))
+            self._log.event("listen", endpoint=name_of(listener.getsockname()))
+        threading.Thread(target=self._accept, name="door", daemon=True).start()
+        return tuple(endpoints)
+
+    def close(self) -> None:
+        """Let nobody in any more, and tell all streams that nothing more is wanted."""
+        os.close(self._finish)
+        for listener in self._listeners:
+            listener.close()
+
+    def _accept(self) -> None:
+        poll = select.poll()
+        poll.register(self._finished, select.POLLIN)
+        by_descriptor = {listener.fileno(): listener for listener in self._listeners}
+        for listener in self._listeners:
+            listener.setblocking(False)
+            poll.register(listener, select.POLLIN)
+        while True:
+            for descriptor, _ in poll.poll():
+                if descriptor == self._finished:
+                    return
+                try:
+                    stream, address = by_descriptor[descriptor].accept()
+                except OSError:
+                    continue  # it went away between poll and accept, or we are out of descriptors for a moment
+                self._admit(stream, address[0])
+
+    def _admit(self, stream: socket.socket, address: str) -> None:
+        if self._peers and str(ipaddress.ip_address(address)) not in self._peers:
+            self._log.trouble("stranger-refused", address=address, reason="not one of the peers")
+            stream.close()
+        elif not self._strangers.acquire(blocking=False):
+            self._log.trouble("stranger-refused", address=address, reason="too many strangers")
+            stream.close()
+        else:
+            threading.Thread(target=self._receive, args=(stream,), name=f"from {address}", daemon=True).start()
+
+    def _receive(self, stream: socket.socket) -> None:
+        with stream:
+            try:
+                try:
+                    checksum = self._policy.checksum
+                    number = answer(stream, self._job, checksum, self._secret, HANDSHAKE_S)
+                    tune(stream, self._policy)
+                finally:
+                    self._strangers.release()
+                receiving = ReceivingStream(stream, number, self._landing, self._finished, self._log)
+                self.streams.append(receiving)
+                receiving.run()
+            except (StreamBroken, ProtocolViolation, OSError) as exc:
+                self._log.trouble("stranger-refused", reason=exc)

@@ -1,0 +1,95 @@
+"""From verified to safe: the order of the steps, which is goal number one.
+
+Decides when a file may be called done: its bytes, mode and time are safe before its name is, its name is in place and
+safe before the outcome is said.
+
+    dress (mode, time)  ->  sync  ->  publish (rename)  ->  sync names  ->  outcome
+
+With `batch` both syncs are those of the whole file system, once for all files of an epoch; with `file` each file and
+directory is synced by itself; with `none` neither happens, and the report says so.  A sync that fails is never tried
+again: the kernel reports a lost write once and then believes itself.  So every file since the last good sync fails,
+and what was put in place in the meantime is taken away again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fdtcp.errors import FdtError
+from fdtcp.model.order import Sync
+from fdtd.storage.base import Committable, Volume
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One verified file."""
+
+    file: int
+    partial: Committable
+    mode: int
+    mtime_ns: int
+    replace: bool  # an existing destination may be replaced
+
+
+@dataclass(slots=True)
+class _Step:
+    item: Item
+    error: FdtError | None = None
+    published: bool = False
+
+
+Lost = Callable[[Volume, FdtError], None]
+
+
+def commit(items: list[Item], sync: Sync, on_lost: Lost) -> list[tuple[Item, FdtError | None]]:
+    """Make an epoch of files safe; returns each with its error.
+
+    `on_lost` hears of volumes whose sync failed: files on them that are still being written have failed too.
+    """
+    steps = [_Step(item) for item in items]
+    for step in steps:
+        _try(step, lambda item: item.partial.dress(item.mode, item.mtime_ns))
+    _sync(steps, sync, on_lost, lambda item: item.partial.sync())
+    for step in steps:
+        step.published = _try(step, lambda item: item.partial.publish(replace=item.replace))
+    _sync(steps, sync, on_lost, lambda item: item.partial.sync_name())
+    for step in steps:
+        if step.error is None:
+            step.item.partial.settle()
+        elif step.published:
+            step.item.partial.retract()
+        else:
+            step.item.partial.remove()
+    return [(step.item, step.error) for step in steps]
+
+
+def _try(step: _Step, act: Callable[[Item], None]) -> bool:
+    """Do one step for a file that is still well; returns whether it was done."""
+    if step.error is not None:
+        return False
+    try:
+        act(step.item)
+    except FdtError as exc:
+        step.error = exc
+        return False
+    return True
+
+
+def _sync(steps: list[_Step], sync: Sync, on_lost: Lost, sync_one: Callable[[Item], None]) -> None:
+    """Make safe what was done so far, in the way that the policy says."""
+    if sync is Sync.NONE:
+        return
+    if sync is Sync.FILE:
+        for step in steps:
+            _try(step, sync_one)
+        return
+    volumes = {id(step.item.partial.volume): step.item.partial.volume for step in steps if step.error is None}
+    for volume in volumes.values():
+        try:
+            volume.sync()
+        except FdtError as exc:
+            for step in steps:
+                if step.item.partial.volume is volume and step.error is None:
+                    step.error = exc
+            on_lost(volume, exc)

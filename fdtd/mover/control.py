@@ -1,0 +1,111 @@
+"""The pipes to the daemon: orders in, messages out, and the life line.
+
+Decides how orders are read and that the end of standard input is the end of the mover: fdtd holds the only write end,
+so end of file means that fdtd is gone or wants us gone.  Then nothing may keep us longer than LIFE_AFTER_EOF_S, not
+even a hanging disk: the thread that reads the orders does nothing else and ends the process itself.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import threading
+import time
+from typing import Final
+
+from fdtcp.errors import ProtocolViolation
+from fdtcp.model.order import MAX_LINE_BYTES, Message, Order, Stop, decode_order_line, encode_line
+
+# The daemon counts on two seconds; a little is left for the kernel to tear down what we hold.
+LIFE_AFTER_EOF_S: Final = 1.8
+
+# A pipe carries at most this much in one read.
+_READ_BYTES: Final = 1 << 20
+
+# The exit status of a mover that was stopped by its watchdog.
+EXIT_WATCHDOG: Final = 3
+
+
+class Control:
+    """Both pipes.  Messages may be sent from any thread."""
+
+    def __init__(self, stdin: int, stdout: int) -> None:
+        self._stdin = stdin
+        self._stdout = stdout
+        self._orders: queue.SimpleQueue[Order | ProtocolViolation | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._buffer = bytearray()
+        self.stopping = threading.Event()
+        self.discard = False
+        self.is_cut = False  # nobody reads our messages any more
+
+    def first_order(self) -> Order:
+        """Read the first line before any thread exists.  Raises ProtocolViolation, also at end of file."""
+        while (end := self._buffer.find(b"\n")) < 0:
+            if not self._fill():
+                raise ProtocolViolation("the daemon closed the pipe before the first order")
+        line = bytes(self._buffer[: end + 1])
+        del self._buffer[: end + 1]
+        return decode_order_line(line)
+
+    def start(self) -> None:
+        """Begin to read orders, and to take SIGTERM for Stop."""
+        signal.signal(signal.SIGTERM, lambda _number, _frame: self.stopping.set())
+        threading.Thread(target=self._read, name="life line", daemon=True).start()
+
+    def next_order(self, timeout: float) -> Order | None:
+        """Return the next order, None after `timeout` seconds or `wake` without one.  Raises ProtocolViolation."""
+        try:
+            order = self._orders.get(timeout=timeout)
+        except queue.Empty:
+            return None
+        if isinstance(order, ProtocolViolation):
+            raise order
+        return order
+
+    def wake(self) -> None:
+        """Make `next_order` return."""
+        self._orders.put(None)
+
+    def say(self, message: Message) -> None:
+        """Send a message to the daemon; without one nobody is left to tell."""
+        data = memoryview(encode_line(message))
+        with self._lock:
+            try:
+                while data and not self.is_cut:
+                    data = data[os.write(self._stdout, data) :]
+            except OSError:
+                self.is_cut = True
+
+    def _fill(self) -> bool:
+        data = os.read(self._stdin, _READ_BYTES)
+        self._buffer += data
+        if len(self._buffer) > MAX_LINE_BYTES + _READ_BYTES:
+            raise ProtocolViolation("an order without an end")
+        return bool(data)
+
+    def _read(self) -> None:
+        try:
+            while True:
+                *lines, rest = self._buffer.split(b"\n")
+                self._buffer = rest
+                for line in lines:
+                    self._take(decode_order_line(bytes(line)))
+                if not self._fill():
+                    break
+        except (ProtocolViolation, OSError) as exc:
+            self._orders.put(ProtocolViolation(f"reading orders: {exc}"))
+        self.stopping.set()
+        self.wake()
+        time.sleep(LIFE_AFTER_EOF_S)
+        os._exit(EXIT_WATCHDOG)
+
+    def _take(self, order: Order) -> None:
+        if isinstance(order, Stop):
+            # At once: whoever waits for work looks at `stopping`, whatever orders wait before this one.
+            self.discard = order.discard
+            self.stopping.set()
+            self.wake()
+        else:
+            self._orders.put(order)

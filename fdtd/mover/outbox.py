@@ -1,0 +1,227 @@
+"""What a reader has to send, shared by its streams.
+
+Decides nothing about the order (`plan` does); owns the lock that makes the plan safe for threads, the open source files
+and what pre-flight found of them.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from fdtcp.errors import FdtError, Phase, ProtocolViolation, Side, SourceChanged
+from fdtcp.model.order import Action, Found, Policy, ReleasedFile, SourceFile
+from fdtd.mover.frames import End
+from fdtd.mover.log import Log
+from fdtd.mover.plan import EndWork, Plan, Work
+from fdtd.mover.sender import Answered, Dropped, Event, Farewell, Refused, RefusedSmall
+from fdtd.mover.sums import comparing_sum, sum_of
+from fdtd.storage.base import Facts, Source, Sources
+
+# While one stream has small files, another would only take turns with it: WIRE.md, "small files".
+_BATCH_STREAMS: Final = 1
+
+
+@dataclass(slots=True)
+class _Known:
+    """One described file: what was found first."""
+
+    path: bytes
+    size: int
+    mtime_ns: int
+    source: Source | None = None
+    users: int = 0
+    is_over: bool = False
+
+
+class Outbox:
+    """All files of a reader.  Methods may be called from any thread."""
+
+    def __init__(self, policy: Policy, sources: Sources, log: Log) -> None:
+        self.checksum = sum_of(policy.checksum)
+        self.comparing = comparing_sum(policy.checksum)
+        self.lock = threading.Lock()
+        self.finished_files = 0
+        self.is_dismissed = False  # the writer wants nothing more
+        self._plan = Plan(self.checksum, self.comparing, policy.block_size)
+        self._sources = sources
+        self._log = log
+        self._known: dict[int, _Known] = {}
+        self._compared: set[int] = set()
+        self._wakers: dict[int, int] = {}  # stream: an eventfd
+
+    # --- orders -------------------------------------------------------------------------------------------------
+
+    def describe(self, file: SourceFile) -> Found:
+        """Look at one file, and remember what was found."""
+        try:
+            source = self._sources.open(file.path)
+            try:
+                facts = source.facts()
+            finally:
+                source.close()
+        except FdtError as exc:
+            return Found(file.index, 0, 0, 0, exc.problem(Side.SOURCE, Phase.PREFLIGHT))
+        with self.lock:
+            if file.index in self._known:
+                raise ProtocolViolation(f"file {file.index} is described twice")
+            self._known[file.index] = _Known(file.path, facts.size, facts.mtime_ns)
+        return Found(file.index, facts.size, facts.mtime_ns, facts.mode)
+
+    def release(self, files: Iterable[ReleasedFile], *, last: bool) -> None:
+        """Put described files into the plan.  Raises ProtocolViolation."""
+        with self.lock:
+            for file in files:
+                known = self._known.get(file.index)
+                if known is None:
+                    raise ProtocolViolation(f"file {file.index} was not described")
+                if file.action is Action.COMPARE:
+                    self._compared.add(file.index)
+                self._plan.add(file.index, known.size, file.action, file.kept)
+            if last:
+                self._plan.close()
+        self.wake_all()
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.is_dismissed or self._plan.is_finished
+
+    def wants_streams(self, streams: int) -> bool:
+        """Whether one more stream would have something to do."""
+        with self.lock:
+            return not self.is_dismissed and self._plan.waits_for_streams(streams)
+
+    # --- streams ------------------------------------------------------------------------------------------------
+
+    def join(self, stream: int) -> int:
+        """Take on a stream; returns an eventfd that is readable when there may be something new to do."""
+        waker = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        with self.lock:
+            self._wakers[stream] = waker
+        return waker
+
+    def leave(self, stream: int, unanswered: Iterable[Work]) -> None:
+        """Let go of a stream; what it was not answered for travels on the others."""
+        with self.lock:
+            os.close(self._wakers.pop(stream))
+            self._plan.lost(stream, unanswered)
+        self.wake_all()
+
+    def wake_all(self) -> None:
+        """Make all streams look at the plan."""
+        with self.lock:
+            for waker in self._wakers.values():
+                os.eventfd_write(waker, 1)
+
+    def next(self, stream: int) -> Work | None:
+        """Deal the next piece of work."""
+        with self.lock:
+            if self.is_dismissed:
+                return None
+            batches = stream in sorted(self._wakers)[:_BATCH_STREAMS]
+            return self._plan.next(stream, batches=batches)
+
+    def sent(self, work: Work, checksum: int = 0) -> None:
+        """Note that `work` has left."""
+        with self.lock:
+            self._plan.sent(work, checksum)
+
+    def failed(self, file: int, error: FdtError) -> None:
+        """Give up a file because of its source."""
+        self._log.trouble("source-failed", file=file, path=self.path(file), code=error.code, reason=error.reason)
+        with self.lock:
+            self._plan.failed(file, error.problem(Side.SOURCE, Phase.TRANSFER))
+
+    def take(self, event: Event) -> None:
+        """Note what the writer answered."""
+        grew = False
+        with self.lock:
+            if isinstance(event, Answered):
+                for file in self._plan.answered(event.work):
+                    self._finish(file)
+                grew = self._plan.is_finished
+            elif isinstance(event, Refused):
+                self._log.trouble("block-refused", file=event.work.file, offset=event.work.offset)
+                self._plan.refused(event.work)
+                grew = True
+            elif isinstance(event, RefusedSmall):
+                self._log.trouble("block-refused", file=event.file, offset=0)
+                self._plan.refused_small(event.file)
+                grew = True
+            elif isinstance(event, Dropped):
+                self._plan.dropped(event.file)
+                self._finish(event.file)
+                grew = True
+            elif isinstance(event, Farewell):
+                self.is_dismissed = True
+                grew = True
+        if grew:
+            self.wake_all()
+
+    # --- sources ------------------------------------------------------------------------------------------------
+
+    def path(self, file: int) -> bytes:
+        """Return the path of a file that was released."""
+        return self._known[file].path
+
+    def size(self, file: int) -> int:
+        """Return the size that pre-flight found."""
+        return self._known[file].size
+
+    def is_compared(self, file: int) -> bool:
+        """Whether the file exists at the destination and is only compared."""
+        return file in self._compared
+
+    def open(self, file: int) -> Source:
+        """Return the open source; `done_with` gives it back.  Raises what `Sources.open` raises."""
+        known = self._known[file]
+        with self.lock:
+            if known.source is None:
+                known.source = self._sources.open(known.path)
+            known.users += 1
+            return known.source
+
+    def done_with(self, file: int) -> None:
+        """Give back what `open` gave."""
+        known = self._known[file]
+        with self.lock:
+            known.users -= 1
+            self._close_if_over(known)
+
+    def open_alone(self, file: int) -> Source:
+        """Open a small file for one read; the caller closes it."""
+        return self._sources.open(self._known[file].path)
+
+    def check_unchanged(self, file: int, facts: Facts) -> None:
+        """Compare a fresh look with what pre-flight found.  Raises SourceChanged."""
+        known = self._known[file]
+        if (facts.size, facts.mtime_ns) != (known.size, known.mtime_ns):
+            what = f"was {known.size} bytes and is {facts.size}" if facts.size != known.size else "was rewritten"
+            raise SourceChanged(f"{os.fsdecode(known.path)} changed while it was sent: it {what}")
+
+    def end_of(self, work: EndWork) -> End:
+        """Look at a file after its last byte was read.  Raises SourceChanged, SourceFailed."""
+        source = self.open(work.file)
+        try:
+            facts = source.facts()
+        finally:
+            self.done_with(work.file)
+        self.check_unchanged(work.file, facts)
+        return End(facts.size, facts.mtime_ns, facts.ctime_ns, work.checksum)
+
+    def _finish(self, file: int) -> None:
+        known = self._known.get(file)
+        if known is None or known.is_over:
+            return
+        self.finished_files += 1
+        known.is_over = True
+        self._close_if_over(known)
+
+    def _close_if_over(self, known: _Known) -> None:
+        if known.is_over and known.users == 0 and known.source is not None:
+            known.source.close()
+            known.source = None

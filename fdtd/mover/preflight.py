@@ -1,0 +1,105 @@
+"""What is to be done for each file, before a byte of it moves.
+
+Decides send, compare, skip or a problem, from what is at the destination and what the policy says; continues what an
+earlier attempt left, if that belongs to the same source.  Creates nothing; what an earlier attempt left and nobody can
+continue is removed.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Final
+
+from fdtcp.errors import DestinationExists, DestinationFull, FdtError, Phase, Side
+from fdtcp.model.order import Action, DestinationFile, Extent, OnExists, Policy, SameBy, Verdict
+from fdtcp.units import format_size
+from fdtd.mover.frames import SMALL_FILE_BYTES
+from fdtd.mover.journal import Identity, decode_journal, merge
+from fdtd.mover.sums import sum_of
+from fdtd.storage.base import Destinations, Partial, Site
+
+# Directories and metadata take space too; a file system filled to its last block is nobody's friend.
+_SPARE_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The verdict, and the partial that is continued."""
+
+    verdict: Verdict
+    partial: Partial | None = None
+
+
+class Preflight:
+    """Decides file by file, and remembers how much space it has promised on each device."""
+
+    def __init__(self, policy: Policy, destinations: Destinations) -> None:
+        self._policy = policy
+        self._destinations = destinations
+        self._room: dict[int, int] = {}
+
+    def decide(self, file: DestinationFile) -> Decision:
+        """Decide on one file; never raises for what is wrong with it."""
+        try:
+            return self._decide(file)
+        except FdtError as exc:
+            problem = exc.problem(Side.DESTINATION, Phase.PREFLIGHT)
+            return Decision(Verdict(file.index, Action.SKIP, problem=problem))
+
+    def _decide(self, file: DestinationFile) -> Decision:
+        site = self._destinations.look(file.path)
+        if site.existing is not None and self._policy.on_exists is not OnExists.OVERWRITE:
+            return Decision(Verdict(file.index, self._action_for_existing(file, site.existing.size)))
+        partial, kept = self._left(file)
+        try:
+            self._promise(file, site, sum(extent.length for extent in kept))
+        except FdtError:
+            if partial is not None:
+                partial.close()  # what is safe in it stays for when there is room
+            raise
+        return Decision(Verdict(file.index, Action.SEND, kept), partial)
+
+    def _action_for_existing(self, file: DestinationFile, size: int) -> Action:
+        name = os.fsdecode(file.path)
+        if self._policy.on_exists is OnExists.FAIL:
+            raise DestinationExists(f"{name} exists")
+        if size != file.size:
+            raise DestinationExists(f"{name} exists with {size} bytes, the source has {file.size}")
+        return Action.SKIP if self._policy.same_by is SameBy.SIZE else Action.COMPARE
+
+    def _left(self, file: DestinationFile) -> tuple[Partial | None, tuple[Extent, ...]]:
+        """Claim what an earlier attempt left, if it can be continued."""
+        partial = self._destinations.claim_left(file.path)
+        if partial is None:
+            return None, ()
+        try:
+            kept = self._kept(file, partial) if self._policy.keep_partials else ()
+        except FdtError:
+            partial.close()
+            raise
+        if kept:
+            return partial, kept
+        partial.remove()
+        partial.close()
+        return None, ()
+
+    def _kept(self, file: DestinationFile, partial: Partial) -> tuple[Extent, ...]:
+        if file.size <= SMALL_FILE_BYTES:
+            return ()
+        facts = partial.facts()
+        identity = Identity.of(file, self._policy.checksum, facts.identity[1])
+        extents = decode_journal(partial.read_journal(), identity)
+        within = [extent for extent in extents if extent.offset + extent.length <= facts.size]
+        return merge(within, sum_of(self._policy.checksum))
+
+    def _promise(self, file: DestinationFile, site: Site, kept: int) -> None:
+        """Count the file against the free space that was seen first: later figures contain what we wrote ourselves."""
+        room = self._room.setdefault(site.device, site.free - _SPARE_BYTES)
+        needed = file.size - kept
+        if needed > max(room, 0) and needed > 0:
+            raise DestinationFull(
+                f"{os.fsdecode(file.path)} needs {format_size(needed)} and {format_size(max(room, 0))} are left"
+                " after the files before it"
+            )
+        self._room[site.device] = room - needed

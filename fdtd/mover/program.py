@@ -1,0 +1,72 @@
+"""The mover program: `python3 -I -m fdtd.mover.program` with orders on standard input.
+
+Decides how a mover process starts (no core files, no umask between us and the modes that we set, as many descriptors
+as allowed), which role it plays, and its exit status.  Each role imports only what it needs: starting a mover is part
+of every transfer.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import traceback
+
+from fdtcp.errors import FdtError, InternalError, Phase, ProtocolViolation, Side
+from fdtcp.model.order import Ended, Role, Setup
+from fdtd.mover.control import Control
+from fdtd.mover.log import Log
+from fdtd.storage.kernel import forbid_dumps
+
+
+def main(stdin: int = 0, stdout: int = 1) -> int:
+    """Play the role that the first order gives; returns the exit status."""
+    forbid_dumps()
+    umask = os.umask(0)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    # Jobs of a million files live as long as the job does: looking through them for cycles finds nothing.
+    gc.disable()
+    control = Control(stdin, stdout)
+    log = Log()
+    side = Side.SOURCE
+    try:
+        setup = control.first_order()
+        if not isinstance(setup, Setup):
+            raise ProtocolViolation("the first order must be Setup")
+        side = Side.SOURCE if setup.role is Role.READER else Side.DESTINATION
+        log = Log(setup.job, setup.role.value)
+        log.event("start", pid=os.getpid(), uid=os.geteuid())
+        control.start()
+        _play(setup, control, log, umask)
+    except FdtError as exc:
+        log.trouble("end", code=exc.code, reason=exc.reason)
+        control.say(Ended(exc.problem(side, Phase.TRANSFER)))
+        return 1
+    except Exception as exc:  # noqa: BLE001  # the process boundary: the traceback is in the log
+        log.trouble("bug", trace=traceback.format_exc())
+        error = InternalError(f"the mover failed with {type(exc).__name__}: {exc}")
+        control.say(Ended(error.problem(side, Phase.TRANSFER)))
+        return 1
+    log.event("end")
+    return 0
+
+
+def _play(setup: Setup, control: Control, log: Log, umask: int) -> None:
+    if setup.role is Role.READER:
+        from fdtd.mover.reader import main as play_reader
+
+        play_reader(setup, control, log)
+    elif setup.role is Role.WRITER:
+        from fdtd.mover.writer import main as play_writer
+
+        play_writer(setup, control, log, umask)
+    else:
+        from fdtd.mover.sweeper import main as play_sweeper
+
+        play_sweeper(setup, control, log)
+
+
+if __name__ == "__main__":
+    # Threads that hang in a disk or a socket must not keep the process: everything that matters has been done.
+    os._exit(main())

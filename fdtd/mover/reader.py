@@ -1,0 +1,252 @@
+"""The reader: the source's program for one job.
+
+Decides how many streams there are and when a broken one is opened again, and what the daemon hears.  All work on bytes
+happens in the streams' threads.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import time
+from typing import Final
+
+from fdtcp.errors import (
+    Abandoned,
+    DataConnectFailed,
+    FdtError,
+    Phase,
+    Problem,
+    ProtocolViolation,
+    Side,
+    StreamsLost,
+)
+from fdtcp.model.order import Connect, Describe, Described, Ended, Endpoint, Policy, Progress, Release, Setup
+from fdtd.mover.control import Control
+from fdtd.mover.greeting import greet
+from fdtd.mover.log import Log
+from fdtd.mover.outbox import Outbox
+from fdtd.mover.rate import RateLimit
+from fdtd.mover.sending import SendingStream
+from fdtd.mover.streams import StreamBroken, connect, family_of, name_of, round_trip_s, tune
+from fdtd.storage.choose import ChosenSources
+from fdtd.storage.paths import Prefixes
+
+_TICK_S: Final = 0.05
+_PROGRESS_S: Final = 0.5
+
+# Streams when nobody says how many.  On a LAN more than there are cores only take turns.  An untuned stream was
+# measured at 0.58 Gbit/s over 50 ms, so a 10 Gbit/s path wants about sixteen of them.
+_LAN_STREAMS: Final = 4
+_WAN_STREAMS: Final = ((0.002, 8), (0.020, 16))  # (round trip in seconds, streams)
+
+# A stream that broke is opened again so often, after so long.
+_RECONNECTS: Final = 3
+_RECONNECT_PAUSE_S: Final = 0.3
+
+
+def main(setup: Setup, control: Control, log: Log) -> None:
+    """Send the files of one job.  Raises FdtError for what ends the job as a whole."""
+    with Prefixes(setup.prefixes) as prefixes:
+        sources = ChosenSources(prefixes, setup.policy.zero_size)
+        reader = Reader(setup, control, Outbox(setup.policy, sources, log), log)
+        control.say(Ended(reader.run()))
+
+
+class Reader:
+    """One job at its source."""
+
+    def __init__(self, setup: Setup, control: Control, outbox: Outbox, log: Log) -> None:
+        self._job = bytes.fromhex(setup.job)
+        self._policy = setup.policy
+        self._control = control
+        self._outbox = outbox
+        self._log = log
+        self._rate = RateLimit(setup.policy.rate_limit)
+        self._lanes: list[Lane] = []
+        self._numbers = itertools.count(1)
+        self._connect: Connect | None = None
+        self._told_at = 0.0
+
+    def run(self) -> Problem | None:
+        """Work until the job is over; returns why it ended early, if it did."""
+        problem = None
+        while not self._control.stopping.is_set():
+            order = self._control.next_order(_TICK_S if self._connect else 1.0)
+            if order is not None:
+                self._obey(order)
+            if self._outbox.is_finished and all(lane.is_over for lane in self._lanes):
+                break
+            if self._lanes and all(lane.is_over for lane in self._lanes) and not self._outbox.is_finished:
+                problem = self._lost()
+                break
+            self._open_lanes()
+            self._tell(time.monotonic())
+        if self._control.stopping.is_set():
+            problem = Abandoned("the transfer was stopped").problem(Side.SOURCE, Phase.TRANSFER)
+            for lane in self._lanes:
+                lane.end()
+        self._tell(time.monotonic(), all_of_it=True)
+        return problem
+
+    def _obey(self, order: object) -> None:
+        if isinstance(order, Describe):
+            found = tuple([self._outbox.describe(file) for file in order.files])
+            self._control.say(Described(order.seq, found))
+        elif isinstance(order, Release):
+            self._outbox.release(order.files, last=order.last)
+        elif isinstance(order, Connect) and self._connect is None:
+            if not order.endpoints:
+                raise ProtocolViolation("Connect without endpoints")
+            self._connect = order
+        else:
+            raise ProtocolViolation(f"a reader cannot {type(order).__name__} now")
+
+    # --- streams ------------------------------------------------------------------------------------------------
+
+    def _open_lanes(self) -> None:
+        """Open the first stream at once, and others while they would have something to do."""
+        if self._connect is None or self._outbox.is_finished:
+            return
+        while len(self._lanes) < self._wanted_streams():
+            if self._lanes and not self._outbox.wants_streams(len(self._lanes)):
+                return
+            endpoint, local = _pair(self._connect, len(self._lanes))
+            lane = Lane(self._job, endpoint, local, self._connect.secret, self)
+            self._lanes.append(lane)
+            lane.start()
+
+    def _wanted_streams(self) -> int:
+        if self._policy.streams or not self._lanes:
+            return self._policy.streams or 1
+        round_trip = self._lanes[0].round_trip_s
+        if round_trip is None:
+            return 1  # the first one tells how far it is
+        wanted = min(_LAN_STREAMS, os.cpu_count() or 1)
+        for least, streams in _WAN_STREAMS:
+            if round_trip >= least:
+                wanted = streams
+        # Several data interfaces are there to be used.
+        return max(wanted, len(self._connect.endpoints) if self._connect else 1)
+
+    def _lost(self) -> Problem:
+        error: FdtError
+        if any(lane.was_open for lane in self._lanes):
+            error = StreamsLost("all data streams broke and could not be opened again")
+        else:
+            error = DataConnectFailed("no data stream could be opened to the destination")
+        return error.problem(Side.SOURCE, Phase.TRANSFER)
+
+    def _tell(self, now: float, *, all_of_it: bool = False) -> None:
+        if all_of_it or now - self._told_at >= _PROGRESS_S:
+            self._told_at = now
+            streams = tuple(stream.progress() for lane in self._lanes for stream in lane.streams)
+            moved = sum(stream.moved for stream in streams)
+            self._control.say(Progress(moved, self._outbox.finished_files, streams))
+
+    # --- what lanes need ----------------------------------------------------------------------------------------
+
+    @property
+    def policy(self) -> Policy:
+        """How to move bytes."""
+        return self._policy
+
+    @property
+    def is_over(self) -> bool:
+        """Whether opening a stream again makes sense."""
+        return self._outbox.is_finished or self._control.stopping.is_set()
+
+    def next_number(self) -> int:
+        """Return the number of a new stream."""
+        return next(self._numbers)
+
+    def make_stream(self, lane: Lane) -> SendingStream:
+        """Connect and authenticate.  Raises OSError, StreamBroken, ProtocolViolation."""
+        number = self.next_number()
+        policy = self._policy
+        stream = connect(lane.endpoint, lane.local, policy, policy.connect_timeout)
+        try:
+            greet(stream, number, lane.job, policy.checksum, lane.secret, policy.connect_timeout)
+            tune(stream, policy)
+            lane.round_trip_s = round_trip_s(stream)
+            return SendingStream(stream, number, self._outbox, self._rate, self._log)
+        except BaseException:
+            stream.close()
+            raise
+
+    def lane_over(self) -> None:
+        """Look at the lanes again."""
+        self._control.wake()
+
+    def trouble(self, lane: Lane, error: Exception) -> None:
+        """Say why a stream could not be opened; in the log only, a user must not learn to scan ports with us."""
+        reason = getattr(error, "reason", None) or str(error)
+        self._log.trouble("connect-failed", remote=name_of((lane.endpoint.address, lane.endpoint.port)), reason=reason)
+
+
+class Lane:
+    """One stream and its successors between the same two addresses."""
+
+    def __init__(self, job: bytes, endpoint: Endpoint, local: str, secret: bytes, reader: Reader) -> None:
+        self.job = job
+        self.endpoint = endpoint
+        self.local = local
+        self.secret = secret
+        self.streams: list[SendingStream] = []
+        self.round_trip_s: float | None = None
+        self.is_over = False
+        self._reader = reader
+        self._thread = threading.Thread(target=self._run, name="lane", daemon=True)
+
+    @property
+    def was_open(self) -> bool:
+        """Whether a stream was ever opened here."""
+        return bool(self.streams)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def end(self) -> None:
+        """End the stream."""
+        for stream in self.streams:
+            if stream.alive:
+                stream.end()
+
+    def _run(self) -> None:
+        try:
+            self._keep_open()
+        finally:
+            self.is_over = True
+            self._reader.lane_over()
+
+    def _keep_open(self) -> None:
+        failures = 0
+        give_up = time.monotonic() + self._reader.policy.connect_timeout
+        while failures <= _RECONNECTS and not self._reader.is_over:
+            try:
+                stream = self._reader.make_stream(self)
+            except (OSError, StreamBroken, ProtocolViolation) as exc:
+                self._reader.trouble(self, exc)
+                if time.monotonic() >= give_up:
+                    return
+            else:
+                self.streams.append(stream)
+                if stream.run(self._reader.policy.stall_timeout):
+                    return
+                give_up = time.monotonic() + self._reader.policy.connect_timeout
+                if stream.moved:
+                    failures = 0
+            failures += 1
+            time.sleep(_RECONNECT_PAUSE_S * failures)
+
+
+def _pair(order: Connect, number: int) -> tuple[Endpoint, str]:
+    """Return endpoint and local address of the stream `number`: pairs of the same family, taken in turn."""
+    endpoint = order.endpoints[number % len(order.endpoints)]
+    family = family_of(endpoint.address)
+    locals_ = [address for address in order.addresses if family_of(address) is family]
+    if order.addresses and not locals_:
+        raise DataConnectFailed("source and destination have no data address of the same family")
+    return endpoint, locals_[number % len(locals_)] if locals_ else ""

@@ -1,0 +1,340 @@
+"""The listening side: what has arrived of each file, and what may be written where.
+
+Decides, for every frame and before a byte of it is written, whether it fits the job; whether its bytes are to be
+written or were there already; when a file is complete and verified.  A block belongs to one stream from its header to
+its trailer; when the same block arrives on another stream, the old stream is to be ended first (its thread may hang
+in a read and would write late), so a complete file is a file that nobody writes to.
+
+Pure and not thread-safe: `fdtd.mover.writer` holds the lock.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from fdtcp.errors import ChecksumMismatch, FdtError, Phase, Problem, ProtocolViolation, Side, SourceChanged
+from fdtcp.model.order import Action, DestinationFile, Extent
+from fdtd.mover.frames import SMALL_FILE_BYTES, End, Entry
+from fdtd.mover.sums import Sum
+
+# A flipped bit is sent again; the same block damaged this often is a broken machine.
+MAX_REFUSALS: Final = 4
+
+
+class State(Enum):
+    """How far one file is at the destination."""
+
+    EXPECTED = "expected"
+    RECEIVING = "receiving"
+    COMPARING = "comparing"
+    VERIFIED = "verified"  # complete, and as the source read it; not safe yet
+    FINAL = "final"  # its outcome has been decided
+
+
+# Legal moves; an absent one is an error of ours.
+MOVES: Final = {
+    State.EXPECTED: {State.RECEIVING, State.COMPARING, State.VERIFIED, State.FINAL},
+    State.RECEIVING: {State.VERIFIED, State.FINAL},
+    State.COMPARING: {State.VERIFIED, State.FINAL},
+    State.VERIFIED: {State.FINAL},
+    State.FINAL: set[State](),
+}
+
+
+class Reply(Enum):
+    """What the stream answers."""
+
+    ACK = "ack"
+    NAK = "nak"
+    DROP = "drop"  # FILE_DONE, then ACK: the file is final, nothing more of it is wanted
+
+
+class Fate(Enum):
+    """What to do with the payload of a block."""
+
+    WRITE = "write"
+    DISCARD = "discard"  # it is there already, or the file has failed
+    CONTEST = "contest"  # another stream owns it: end that one first, then ask again
+
+
+@dataclass(slots=True)
+class Arrival:
+    """One expected file."""
+
+    file: DestinationFile
+    action: Action
+    checksum: Sum
+    kept: dict[int, Extent]
+    state: State = State.EXPECTED
+    parts: dict[int, tuple[int, int]] = field(default_factory=dict)  # verified; offset: (length, value)
+    starts: list[int] = field(default_factory=list)  # sorted offsets of `parts` and `owned`
+    owned: dict[int, tuple[int, int]] = field(default_factory=dict)  # offset: (length, stream)
+    verified: int = 0  # bytes in `parts`
+    moved: int = 0
+    kept_bytes: int = 0
+    end: End | None = None
+    value: int = 0  # of the whole file, once verified
+    refusals: dict[int, int] = field(default_factory=dict)
+    problem: Problem | None = None
+    told: State | None = None  # the last state that `landing` acted upon
+
+    def move(self, state: State) -> None:
+        """Go on to `state`."""
+        if state not in MOVES[self.state]:
+            raise AssertionError(f"file {self.file.index} cannot go from {self.state} to {state}")
+        self.state = state
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it still waits for bytes."""
+        return self.state in (State.EXPECTED, State.RECEIVING, State.COMPARING)
+
+
+class Receiver:
+    """All files that a writer was told to expect."""
+
+    def __init__(self, checksum: Sum, comparing: Sum) -> None:
+        self._checksum = checksum
+        self._comparing = comparing
+        self.arrivals: dict[int, Arrival] = {}
+        self._owners: dict[int, set[tuple[int, int]]] = {}  # stream: {(file, offset)}
+
+    # --- what is expected ---------------------------------------------------------------------------------------
+
+    def expect(self, file: DestinationFile, action: Action, kept: Iterable[Extent] = ()) -> Arrival:
+        """Expect one file.  Raises ProtocolViolation for one that is expected already."""
+        if file.index in self.arrivals:
+            raise ProtocolViolation(f"file {file.index} is expected twice")
+        checksum = self._comparing if action is Action.COMPARE else self._checksum
+        arrival = Arrival(file, action, checksum, {extent.offset: extent for extent in kept})
+        self.arrivals[file.index] = arrival
+        return arrival
+
+    def arrival(self, file: int) -> Arrival:
+        """Return the file of that index.  Raises ProtocolViolation."""
+        if (arrival := self.arrivals.get(file)) is None:
+            raise ProtocolViolation(f"file {file} is not expected")
+        return arrival
+
+    # --- blocks -------------------------------------------------------------------------------------------------
+
+    def begin(self, stream: int, file: int, offset: int, length: int) -> tuple[Fate, set[int]]:
+        """Take the header of a BLOCK; returns what to do and the streams in the way.  Raises ProtocolViolation."""
+        arrival = self.arrival(file)
+        if arrival.action is not Action.SEND:
+            raise ProtocolViolation(f"a BLOCK for file {file}, which is not to be sent")
+        if offset + length > arrival.file.size:
+            raise ProtocolViolation(f"a BLOCK of file {file} beyond its end")
+        if not arrival.is_open or arrival.parts.get(offset, (0,))[0] == length:
+            return Fate.DISCARD, set()
+        rivals = set()
+        for start in _overlapping(arrival, offset, length):
+            if start in arrival.parts:
+                raise ProtocolViolation(f"a BLOCK of file {file} overlaps another at {start}")
+            rivals.add(arrival.owned[start][1])
+        if stream in rivals:
+            raise ProtocolViolation(f"a BLOCK of file {file} inside another at {offset}")
+        if rivals:
+            return Fate.CONTEST, rivals
+        if arrival.state is State.EXPECTED:
+            arrival.move(State.RECEIVING)
+        arrival.owned[offset] = (length, stream)
+        insort(arrival.starts, offset)
+        self._owners.setdefault(stream, set()).add((file, offset))
+        return Fate.WRITE, set()
+
+    def written(self, stream: int, file: int, offset: int, value: int) -> Reply:
+        """Take the trailer of a block that was written and whose checksum was right."""
+        arrival = self.arrivals[file]
+        length = self._disown(stream, arrival, offset)
+        if not arrival.is_open:
+            return self._final_reply(arrival)
+        arrival.moved += length
+        self._take(arrival, offset, length, value)
+        return self._complete(arrival)
+
+    def damaged(self, stream: int, file: int, offset: int) -> Reply:
+        """Take the trailer of a block whose checksum was wrong."""
+        arrival = self.arrivals[file]
+        self._disown(stream, arrival, offset)
+        return self._refuse(arrival, offset)
+
+    def void(self, stream: int, file: int, offset: int) -> Reply:
+        """Take the trailer of a block that the source could not read; FILE_ABORT follows."""
+        self._disown(stream, self.arrivals[file], offset)
+        return Reply.ACK
+
+    def discarded(self, file: int) -> Reply:
+        """Take the trailer of a block that was not wanted."""
+        return self._final_reply(self.arrivals[file])
+
+    def stream_lost(self, stream: int) -> set[int]:
+        """Take back what a stream owned; returns the files.  Its thread must not write any more."""
+        files = set()
+        for file, offset in sorted(self._owners.get(stream, ())):
+            arrival = self.arrivals[file]
+            self._disown(stream, arrival, offset)
+            files.add(file)
+        self._owners.pop(stream, None)
+        return files
+
+    # --- sums, small files, ends --------------------------------------------------------------------------------
+
+    def kept_sum(self, file: int, offset: int, length: int, value: int) -> Reply:
+        """Take a SUM for a part that an earlier attempt left.  Raises ProtocolViolation."""
+        arrival = self.arrival(file)
+        if not arrival.is_open or arrival.parts.get(offset, (0,))[0] == length:
+            return self._final_reply(arrival)
+        extent = arrival.kept.get(offset)
+        if extent is None or extent.length != length:
+            raise ProtocolViolation(f"a SUM of file {file} for a part that was not kept")
+        if any(start in arrival.parts or start in arrival.owned for start in _overlapping(arrival, offset, length)):
+            raise ProtocolViolation(f"a SUM of file {file} overlaps a block at {offset}")
+        if extent.checksum != value:
+            del arrival.kept[offset]
+            return self._refuse(arrival, offset)
+        if arrival.state is State.EXPECTED:
+            arrival.move(State.RECEIVING)
+        arrival.kept_bytes += length
+        self._take(arrival, offset, length, value)
+        return self._complete(arrival)
+
+    def may_compare(self, file: int, offset: int, length: int) -> bool:
+        """Whether this SUM is for a file that is compared, and still of interest.  Raises ProtocolViolation."""
+        arrival = self.arrival(file)
+        if arrival.action is not Action.COMPARE or offset + length > arrival.file.size:
+            raise ProtocolViolation(f"a SUM of file {file} beyond its end")
+        return arrival.is_open and offset not in arrival.parts
+
+    def compared(self, file: int, offset: int, length: int, value: int) -> Reply:
+        """Take a SUM of a file that is compared, after our own bytes gave the same value."""
+        arrival = self.arrivals[file]
+        if not arrival.is_open or offset in arrival.parts:
+            return self._final_reply(arrival)
+        if _overlapping(arrival, offset, length):
+            raise ProtocolViolation(f"a SUM of file {file} overlaps another at {offset}")
+        if arrival.state is State.EXPECTED:
+            arrival.move(State.COMPARING)
+        self._take(arrival, offset, length, value)
+        return self._complete(arrival)
+
+    def may_take_small(self, entry: Entry) -> bool:
+        """Whether a file of a batch is to be written (else it was already).  Raises ProtocolViolation."""
+        arrival = self.arrival(entry.file)
+        if arrival.action is not Action.SEND or entry.size != arrival.file.size or entry.size > SMALL_FILE_BYTES:
+            raise ProtocolViolation(f"file {entry.file} does not belong into a BATCH")
+        return arrival.is_open and not arrival.owned and not arrival.parts
+
+    def small_written(self, entry: Entry) -> None:
+        """Take a file of a batch that was written and whose checksum was right."""
+        arrival = self.arrivals[entry.file]
+        if not arrival.is_open:
+            return
+        arrival.moved += entry.size
+        arrival.value = entry.checksum
+        if entry.mtime_ns != arrival.file.mtime_ns:
+            self.fail(entry.file, _changed(arrival))
+            return
+        arrival.move(State.VERIFIED)
+
+    def small_damaged(self, entry: Entry) -> Reply:
+        """Take a file of a batch whose checksum was wrong."""
+        return self._refuse(self.arrivals[entry.file], 0)
+
+    def ended(self, file: int, end: End) -> Reply:
+        """Take a FILE_END.  Raises ProtocolViolation."""
+        arrival = self.arrival(file)
+        if not arrival.is_open:
+            return self._final_reply(arrival)
+        if (end.size, end.mtime_ns) != (arrival.file.size, arrival.file.mtime_ns):
+            self.fail(file, _changed(arrival))
+            return Reply.DROP
+        arrival.end = end
+        return self._complete(arrival)
+
+    def fail(self, file: int, problem: Problem) -> bool:
+        """Decide that a file failed; False if it was final already."""
+        arrival = self.arrivals[file]
+        if arrival.state is State.FINAL:
+            return False
+        arrival.move(State.FINAL)
+        arrival.problem = problem
+        return True
+
+    def finish(self, file: int) -> None:
+        """Decide that a verified file is safe, or a file needs nothing."""
+        self.arrivals[file].move(State.FINAL)
+
+    # --- helpers ------------------------------------------------------------------------------------------------
+
+    def _disown(self, stream: int, arrival: Arrival, offset: int) -> int:
+        length, owner = arrival.owned.pop(offset)
+        assert owner == stream, "a block belongs to one stream"
+        self._owners[stream].discard((arrival.file.index, offset))
+        del arrival.starts[bisect_left(arrival.starts, offset)]
+        return length
+
+    def _take(self, arrival: Arrival, offset: int, length: int, value: int) -> None:
+        arrival.parts[offset] = (length, value)
+        arrival.verified += length
+        insort(arrival.starts, offset)
+
+    def _complete(self, arrival: Arrival) -> Reply:
+        """Verify a file whose last byte and whose FILE_END are there."""
+        if arrival.end is None or arrival.owned or arrival.verified != arrival.file.size:
+            return Reply.ACK
+        arrival.value = arrival.checksum.combine(arrival.parts[start] for start in arrival.starts)
+        if arrival.value != arrival.end.checksum:
+            self.fail(arrival.file.index, _mismatch(arrival, "the whole file"))
+            return Reply.DROP
+        arrival.move(State.VERIFIED)
+        return Reply.ACK
+
+    def _refuse(self, arrival: Arrival, offset: int) -> Reply:
+        if not arrival.is_open:
+            return self._final_reply(arrival)
+        arrival.refusals[offset] = arrival.refusals.get(offset, 0) + 1
+        if arrival.refusals[offset] < MAX_REFUSALS:
+            return Reply.NAK
+        self.fail(arrival.file.index, _mismatch(arrival, f"the block at {offset}"))
+        return Reply.DROP
+
+    def _final_reply(self, arrival: Arrival) -> Reply:
+        return Reply.DROP if arrival.problem is not None else Reply.ACK
+
+
+def _overlapping(arrival: Arrival, offset: int, length: int) -> list[int]:
+    """Return the starts of parts that share bytes with [offset, offset + length)."""
+    return list(_overlaps(arrival, offset, length))
+
+
+def _overlaps(arrival: Arrival, offset: int, length: int) -> Iterator[int]:
+    position = bisect_left(arrival.starts, offset)
+    if position > 0:
+        before = arrival.starts[position - 1]
+        if before + (arrival.parts.get(before) or arrival.owned[before])[0] > offset:
+            yield before
+    while position < len(arrival.starts) and arrival.starts[position] < offset + length:
+        yield arrival.starts[position]
+        position += 1
+
+
+def _changed(arrival: Arrival) -> Problem:
+    return _source_problem(SourceChanged(f"{_name(arrival)} changed while it was sent"))
+
+
+def _mismatch(arrival: Arrival, what: str) -> Problem:
+    error = ChecksumMismatch(f"{_name(arrival)}: {what} has another checksum than at the source")
+    return error.problem(Side.DESTINATION, Phase.VERIFY)
+
+
+def _source_problem(error: FdtError) -> Problem:
+    return error.problem(Side.SOURCE, Phase.TRANSFER)
+
+
+def _name(arrival: Arrival) -> str:
+    return arrival.file.path.decode("utf-8", "replace")

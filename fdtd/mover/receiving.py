@@ -1,0 +1,268 @@
+"""The listening side of one stream: frames from the socket into the landing, answers back.
+
+Decides how bytes get from the socket to the file: with a checksum in pieces that are summed while they are hot in the
+cache and then written; without one by splice, which never copies them into this process.  Runs in a thread of its
+own; the socket belongs to it, others may only shut it down.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import socket
+import time
+from typing import Final
+
+from fdtcp.errors import DestinationFailed, FdtError, ProtocolViolation
+from fdtcp.model.order import Checksum, StreamProgress
+from fdtd.mover.frames import (
+    BATCH_BYTES,
+    HEADER_BYTES,
+    OF_BATCH,
+    TRAILER_BYTES,
+    Header,
+    Kind,
+    decode_abort,
+    decode_batch,
+    decode_end,
+    decode_trailer,
+    encode_header,
+)
+from fdtd.mover.landing import Landing
+from fdtd.mover.log import Log
+from fdtd.mover.receiver import Reply
+from fdtd.mover.streams import StreamBroken, name_of, read_exactly, read_header, read_payload, send_all
+from fdtd.mover.sums import PIECE_BYTES
+from fdtd.storage.base import Existing, Partial
+from fdtd.storage.posix_partial import destination_error
+
+# As much as a pipe may hold without privileges.
+_PIPE_BYTES: Final = 1 << 20
+
+# A few round trips of the longest paths on earth.
+_DRAIN_S: Final = 1.0
+
+
+class ReceivingStream:
+    """One authenticated stream of a writer."""
+
+    def __init__(self, stream: socket.socket, number: int, landing: Landing, finished: int, log: Log) -> None:
+        self.number = number
+        self.moved = 0
+        self.said_bye = False
+        self._stream = stream
+        self._landing = landing
+        self._finished = finished
+        self._log = log
+        self._checksum = landing.checksum
+        self._names = (name_of(stream.getsockname()), name_of(stream.getpeername()))
+        self._buffer = memoryview(bytearray(max(PIECE_BYTES, BATCH_BYTES)))
+        self._scratch = memoryview(bytearray(HEADER_BYTES))
+        self._pipe: tuple[int, int] | None = None
+        self._alive = True
+
+    def run(self) -> None:
+        """Receive until the stream ends, one way or another."""
+        self._landing.stream_opened(self)
+        self._log.event("stream-open", stream=self.number, local=self._names[0], remote=self._names[1])
+        try:
+            while self._wait():
+                if not self._frame(read_header(self._stream, self._scratch)):
+                    break
+            send_all(self._stream, encode_header(Header(Kind.BYE)))
+            self._log.event("stream-end", stream=self.number, moved=self.moved)
+            if not self.said_bye:
+                self._drain()
+        except (StreamBroken, ProtocolViolation) as exc:
+            self._log.trouble("stream-end", stream=self.number, moved=self.moved, reason=exc.reason)
+        finally:
+            self._alive = False
+            for descriptor in self._pipe or ():
+                os.close(descriptor)
+            self._landing.stream_gone(self)
+            self._stream.close()
+
+    def end(self) -> None:
+        """Make the thread go away; may be called from any thread."""
+        try:
+            self._stream.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # it is going already
+
+    def progress(self) -> StreamProgress:
+        """Return what this stream has carried."""
+        return StreamProgress(self.number, *self._names, self.moved, self._alive)
+
+    def _wait(self) -> bool:
+        """Wait for the next frame; False when nothing is wanted any more."""
+        poll = select.poll()
+        poll.register(self._stream, select.POLLIN)
+        poll.register(self._finished, select.POLLIN)
+        ready = {descriptor for descriptor, _ in poll.poll()}
+        return self._stream.fileno() in ready
+
+    def _drain(self) -> None:
+        """Read what was under way when we said BYE: closing on it would reset the stream and lose the BYE."""
+        self._stream.settimeout(_DRAIN_S)
+        deadline = time.monotonic() + _DRAIN_S
+        try:
+            while time.monotonic() < deadline and self._stream.recv_into(self._buffer):
+                pass
+        except OSError:
+            pass  # reset or silent: nobody reads the BYE any more
+
+    def _frame(self, header: Header) -> bool:
+        """Handle one frame; False after BYE."""
+        if header.kind is Kind.BLOCK:
+            self._block(header)
+        elif header.kind is Kind.BATCH:
+            self._batch(header)
+        elif header.kind is Kind.SUM:
+            self._sum_only(header)
+        elif header.kind is Kind.FILE_END:
+            end = decode_end(read_payload(self._stream, header))
+            reply = self._landing.ended(header.file, lambda: self._landing.receiver.ended(header.file, end))
+            self._answer(reply, header.file)
+        elif header.kind is Kind.FILE_ABORT:
+            problem = decode_abort(read_payload(self._stream, header))
+            self._landing.fail(header.file, problem)
+            self._answer(Reply.ACK, header.file)
+        elif header.kind is Kind.BYE:
+            self.said_bye = True
+            return False
+        else:
+            raise ProtocolViolation(f"a {header.kind.name} from the sender")
+        return True
+
+    # --- blocks -------------------------------------------------------------------------------------------------
+
+    def _block(self, header: Header) -> None:
+        partial = self._landing.begin(self, header)
+        value, error = self._take_payload(header, partial)
+        trailer = self._scratch[:TRAILER_BYTES]
+        read_exactly(self._stream, trailer)
+        expected, void = decode_trailer(trailer)
+        if partial is None:
+            reply = self._landing.discarded(header)
+        elif error is not None:
+            reply = self._landing.write_failed(self, header, error)
+        elif void or (value != expected and value is not None):
+            reply = self._landing.not_written(self, header, void=void)
+        else:
+            reply = self._landing.written(self, header, expected)
+        self._answer(reply, header.file, header.offset, header.length)
+
+    def _take_payload(self, header: Header, partial: Partial | None) -> tuple[int | None, FdtError | None]:
+        """Move a payload into the file; returns its checksum (None: not asked for) and what the storage said."""
+        if self._checksum.kind is Checksum.NONE and partial is not None and partial.descriptor >= 0:
+            return None, self._splice(header, partial)
+        value = self._checksum.start
+        update = self._checksum.update
+        error = None
+        offset, end = header.offset, header.offset + header.length
+        while offset < end:
+            piece = self._buffer[: min(PIECE_BYTES, end - offset)]
+            read_exactly(self._stream, piece)
+            self.moved += len(piece)
+            value = update(piece, value)
+            if partial is not None and error is None:
+                try:
+                    partial.write(piece, offset)
+                except FdtError as exc:
+                    error = exc
+            offset += len(piece)
+        return (None if self._checksum.kind is Checksum.NONE else value), error
+
+    def _splice(self, header: Header, partial: Partial) -> FdtError | None:
+        """Move a payload from the socket into the file without copying it."""
+        if self._pipe is None:
+            self._pipe = os.pipe2(os.O_CLOEXEC)
+            fcntl.fcntl(self._pipe[1], fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        read_end, write_end = self._pipe
+        offset, end = header.offset, header.offset + header.length
+        error: FdtError | None = None
+        while offset < end:
+            try:
+                count = os.splice(self._stream.fileno(), write_end, min(_PIPE_BYTES, end - offset))
+            except OSError as exc:
+                raise StreamBroken(f"receiving: {exc.strerror}") from exc
+            if count == 0:
+                raise StreamBroken("the stream ended")
+            self.moved += count
+            while count:
+                if error is None:
+                    try:
+                        done = os.splice(read_end, partial.descriptor, count, offset_dst=offset)
+                        offset += done
+                        count -= done
+                        continue
+                    except OSError as exc:
+                        error = destination_error(partial.path, exc)
+                done = len(os.read(read_end, count))
+                offset += done
+                count -= done
+        return error
+
+    # --- sums and batches ---------------------------------------------------------------------------------------
+
+    def _sum_only(self, header: Header) -> None:
+        trailer = self._scratch[:TRAILER_BYTES]
+        read_exactly(self._stream, trailer)
+        expected, void = decode_trailer(trailer)
+        if void:
+            reply = Reply.ACK
+        elif not self._landing.is_compared(header.file):
+            reply = self._landing.kept_sum(header, expected)
+        else:
+            reply = self._compare(header, expected)
+        self._answer(reply, header.file, header.offset, header.length)
+
+    def _compare(self, header: Header, expected: int) -> Reply:
+        existing = self._landing.existing_for(header)
+        if existing is None:
+            return self._landing.discarded(header)
+        try:
+            value = self._sum_of(existing, header)
+        except FdtError as exc:
+            return self._landing.compare_failed(header, exc)
+        finally:
+            self._landing.existing_read(header.file)
+        return self._landing.compared(header, value) if value == expected else self._landing.differs(header)
+
+    def _sum_of(self, existing: Existing, header: Header) -> int:
+        value = self._landing.comparing.start
+        offset, end = header.offset, header.offset + header.length
+        while offset < end:
+            piece = self._buffer[: min(PIECE_BYTES, end - offset)]
+            if existing.read_into(piece, offset) != len(piece):
+                raise DestinationFailed("the existing file became shorter while it was compared")
+            value = self._landing.comparing.update(piece, value)
+            offset += len(piece)
+        return value
+
+    def _batch(self, header: Header) -> None:
+        if header.length > len(self._buffer):
+            self._buffer = memoryview(bytearray(header.length))
+        payload = self._buffer[: header.length]
+        read_exactly(self._stream, payload)
+        self.moved += header.length
+        answers = []
+        for entry, content in decode_batch(header, payload):
+            if not self._landing.may_take_small(self, entry):
+                continue
+            if self._checksum.update(content, self._checksum.start) == entry.checksum:
+                self._landing.write_small(entry, content)
+                continue
+            reply = self._landing.small_damaged(entry)
+            if reply is Reply.NAK:
+                answers.append(encode_header(Header(Kind.NAK, OF_BATCH, 0, entry.file, 0, entry.size)))
+        answers.append(encode_header(Header(Kind.ACK, OF_BATCH, 0, header.file)))
+        send_all(self._stream, b"".join(answers))
+
+    def _answer(self, reply: Reply, file: int, offset: int = 0, length: int = 0) -> None:
+        kind = Kind.NAK if reply is Reply.NAK else Kind.ACK
+        answer = encode_header(Header(kind, 0, 0, file, offset, length))
+        if reply is Reply.DROP:
+            answer = encode_header(Header(Kind.FILE_DONE, 0, 0, file)) + answer
+        send_all(self._stream, answer)

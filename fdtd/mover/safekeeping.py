@@ -1,0 +1,142 @@
+"""The two threads that make things safe: the committer, and the one that writes journals.
+
+Decides when: an epoch is closed when it is old or large enough, when too many files are open, and at once when nothing
+more is under way.  Journals are written often enough that a crash loses seconds of work, and seldom enough that a file
+that finishes quickly never has one.
+"""
+
+from __future__ import annotations
+
+import resource
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from fdtcp.model.order import Sync
+from fdtd.mover.commit import Item, commit
+from fdtd.mover.landing import Landing
+from fdtd.mover.log import Log
+
+# An outcome waits for its epoch: this long is what a user bears to see "0 done" for (WIRE.md).
+EPOCH_S: Final = 10.0
+
+# What is waiting for one sync is what one failed sync takes away (WIRE.md).
+EPOCH_BYTES: Final = 8 << 30
+
+# Nothing has come for this long: whatever comes next, these files need not wait for it.  Some ten round trips on a LAN.
+IDLE_S: Final = 0.02
+
+# A 2 GiB file takes about a second from page cache to page cache: it shall not pay for a journal.  After that, what a
+# crash can cost is this much time.
+FIRST_CHECKPOINT_S: Final = 1.0
+CHECKPOINT_S: Final = 3.0
+
+_TICK_S: Final = 0.25
+
+
+class Committer:
+    """Takes verified files, makes them safe in epochs."""
+
+    def __init__(self, sync: Sync, landing: Landing, log: Log) -> None:
+        self._sync = sync
+        self._landing = landing
+        self._log = log
+        self._items: list[Item] = []
+        self._bytes = 0
+        self._began = 0.0
+        self._wake = threading.Condition()
+        self._stopped = False
+        # Each waiting file holds a descriptor (its lock); half of the limit is for everything else.
+        self._most_items = max(64, min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2))
+        self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
+        self.is_last: Callable[[], bool] = lambda: False  # whether no file is left to wait for
+        landing.on_verified = self.add
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def add(self, item: Item, size: int) -> None:
+        """Take a verified file."""
+        with self._wake:
+            if not self._items:
+                self._began = time.monotonic()
+                self._wake.notify()
+            self._items.append(item)
+            self._bytes += size
+            if len(self._items) >= self._most_items:
+                self._wake.notify()
+
+    def nudge(self) -> None:
+        """Look again whether the epoch can be closed."""
+        with self._wake:
+            self._wake.notify()
+
+    def stop(self, timeout: float) -> list[Item]:
+        """Begin no further epoch; returns the files that none was begun for."""
+        with self._wake:
+            self._stopped = True
+            items, self._items = self._items, []
+            self._wake.notify()
+        self._thread.join(timeout)
+        return items
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while not self._stopped and not self._is_due():
+                    self._wake.wait(IDLE_S / 2 if self._items else None)
+                if self._stopped:
+                    return
+                items, self._items = self._items, []
+                size, self._bytes = self._bytes, 0
+            began = time.monotonic()
+            for item in items:
+                self._landing.wait_checkpoint(item)
+            results = commit(items, self._sync, self._landing.fail_volume)
+            for item, error in results:
+                self._landing.committed(item, error)
+            failed = sum(error is not None for _, error in results)
+            seconds = f"{time.monotonic() - began:.3f}"
+            self._log.event("commit", files=len(items), failed=failed, bytes=size, seconds=seconds)
+
+    def _is_due(self) -> bool:
+        if not self._items:
+            return False
+        if self._sync is not Sync.BATCH or self._bytes >= EPOCH_BYTES or len(self._items) >= self._most_items:
+            return True
+        age = time.monotonic() - self._began
+        return age >= EPOCH_S or self.is_last() or self._landing.is_idle(IDLE_S)
+
+
+class Keeper:
+    """Writes journals in the background."""
+
+    def __init__(self, landing: Landing) -> None:
+        self._landing = landing
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self, timeout: float) -> None:
+        """Begin no further checkpoint."""
+        self._stopped.set()
+        self._thread.join(timeout)
+
+    def flush(self, deadline: float) -> None:
+        """Make all verified parts safe, as far as that is done by `deadline` (monotonic)."""
+        for file in self._landing.due_for_checkpoint(0.0, 0.0):
+            if time.monotonic() >= deadline:
+                return
+            self._landing.checkpoint(file)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(_TICK_S):
+            for file in self._landing.due_for_checkpoint(FIRST_CHECKPOINT_S, CHECKPOINT_S):
+                if self._stopped.is_set():
+                    return
+                self._landing.checkpoint(file)

@@ -1,0 +1,262 @@
+"""The connecting side of one stream: work from the outbox onto the socket, answers back.
+
+Decides how bytes get from the file to the socket: by sendfile, which never copies them into this process; the checksum
+is taken from a second look at the same pages, piece by piece, while the kernel sends.  Runs in a thread of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import time
+from typing import Final
+
+from fdtcp.errors import FdtError, ProtocolViolation, SourceChanged
+from fdtcp.model.order import Checksum, StreamProgress
+from fdtd.mover.frames import (
+    BATCH_BYTES,
+    HEADER_BYTES,
+    VOID,
+    Entry,
+    Header,
+    Kind,
+    check_header,
+    decode_header,
+    encode_abort,
+    encode_batch,
+    encode_block,
+    encode_end,
+    encode_header,
+    encode_sum,
+    encode_trailer,
+)
+from fdtd.mover.log import Log
+from fdtd.mover.outbox import Outbox
+from fdtd.mover.plan import BatchWork, BlockWork, EndWork, Work
+from fdtd.mover.rate import RateLimit
+from fdtd.mover.sender import StreamSender
+from fdtd.mover.streams import StreamBroken, name_of, send_all, send_file, send_gathered
+from fdtd.mover.sums import PIECE_BYTES, Sum
+from fdtd.storage.base import Source
+
+# One sendfile: large enough to be few calls, small enough that its pages are still in the cache for the checksum.
+_SEND_BYTES: Final = 1 << 20
+
+# Wakers are the rule; this is for what nobody thought of.
+_POLL_S: Final = 0.25
+
+_ZEROS: Final = bytes(64 << 10)
+
+
+class SendingStream:
+    """One authenticated stream of a reader."""
+
+    def __init__(self, stream: socket.socket, number: int, outbox: Outbox, rate: RateLimit, log: Log) -> None:
+        self.number = number
+        self.moved = 0
+        self.alive = True
+        self._stream = stream
+        self._outbox = outbox
+        self._rate = rate
+        self._log = log
+        self._machine = StreamSender()
+        self._answers = bytearray()
+        self._names = (name_of(stream.getsockname()), name_of(stream.getpeername()))
+        self._buffer = memoryview(bytearray(PIECE_BYTES))
+        self._batch = memoryview(bytearray(BATCH_BYTES))
+        self._heard = time.monotonic()
+
+    def run(self, stall_s: float) -> bool:
+        """Send until nothing is left; False if the stream broke before that."""
+        waker = self._outbox.join(self.number)
+        self._log.event("stream-open", stream=self.number, local=self._names[0], remote=self._names[1])
+        ended_well = False
+        try:
+            self._work(waker, stall_s)
+            ended_well = True
+            self._log.event("stream-end", stream=self.number, moved=self.moved)
+        except (StreamBroken, ProtocolViolation) as exc:
+            ended_well = self._outbox.is_finished
+            self._log.trouble("stream-end", stream=self.number, moved=self.moved, reason=exc.reason)
+        finally:
+            self.alive = False
+            self._stream.close()
+            self._outbox.leave(self.number, self._machine.unanswered)
+        return ended_well
+
+    def end(self) -> None:
+        """Make the thread go away; may be called from any thread."""
+        try:
+            self._stream.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # it is going already
+
+    def progress(self) -> StreamProgress:
+        """Return what this stream has carried."""
+        return StreamProgress(self.number, *self._names, self.moved, self.alive)
+
+    # --- the loop -----------------------------------------------------------------------------------------------
+
+    def _work(self, waker: int, stall_s: float) -> None:
+        poll = select.poll()
+        poll.register(self._stream, select.POLLIN)
+        poll.register(waker, select.POLLIN)
+        while True:
+            self._hear()
+            work = self._outbox.next(self.number) if self._machine.has_room else None
+            if work is not None:
+                self._do(work)
+                continue
+            if self._outbox.is_dismissed or (self._outbox.is_finished and self._machine.is_idle):
+                self._machine.leave()
+                send_all(self._stream, encode_header(Header(Kind.BYE)))
+                return
+            if not self._machine.is_idle and time.monotonic() - self._heard > stall_s:
+                raise StreamBroken(f"no answer for {stall_s:.0f} s")
+            for descriptor, _ in poll.poll(_POLL_S * 1000):
+                if descriptor == waker:
+                    os.eventfd_read(waker)
+
+    def _hear(self) -> None:
+        """Take the answers that have arrived."""
+        while True:
+            try:
+                data = self._stream.recv(4096, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except OSError as exc:
+                raise StreamBroken(f"receiving: {exc.strerror}") from exc
+            if not data:
+                raise StreamBroken("the stream ended")
+            self._heard = time.monotonic()
+            self._answers += data
+            while len(self._answers) >= HEADER_BYTES:
+                header = decode_header(self._answers[:HEADER_BYTES])
+                del self._answers[:HEADER_BYTES]
+                check_header(header)
+                self._outbox.take(self._machine.receive(header))
+            if len(data) < 4096:
+                return
+
+    def _do(self, work: Work) -> None:
+        if self._machine.is_idle:
+            self._heard = time.monotonic()  # silence counts from the first frame that wants an answer
+        number = self._machine.dealt(work)
+        if isinstance(work, BlockWork):
+            self._send_block(work)
+        elif isinstance(work, BatchWork):
+            self._send_batch(work, number)
+        elif isinstance(work, EndWork):
+            self._send_end(work)
+        else:
+            send_all(self._stream, encode_abort(work.file, work.problem))
+            self._outbox.sent(work)
+
+    # --- blocks -------------------------------------------------------------------------------------------------
+
+    def _send_block(self, work: BlockWork) -> None:
+        checksum = self._outbox.comparing if self._outbox.is_compared(work.file) else self._outbox.checksum
+        value, error = checksum.start, None
+        if work.payload:
+            send_all(self._stream, encode_block(work.file, work.offset, work.length), socket.MSG_MORE)
+        before = self.moved
+        try:
+            source = self._outbox.open(work.file)
+            try:
+                value = self._pump(source, work, checksum)
+            finally:
+                self._outbox.done_with(work.file)
+        except StreamBroken:
+            raise
+        except FdtError as exc:
+            error = exc
+        if work.payload:
+            # The header has promised so many bytes: a void block is filled up with zeros.
+            self._fill(before + work.length - self.moved)
+            send_all(self._stream, encode_trailer(value, VOID if error is not None else 0))
+        else:
+            flags = VOID if error is not None else 0
+            send_all(self._stream, encode_sum(work.file, work.offset, work.length, value, flags))
+        self._outbox.sent(work, value)
+        if error is not None:
+            self._outbox.failed(work.file, error)
+
+    def _pump(self, source: Source, work: BlockWork, checksum: Sum) -> int:
+        """Send a block's payload (if it has one) and return its checksum.
+
+        Raises SourceChanged, StreamBroken.
+        """
+        value = checksum.start
+        offset, end = work.offset, work.offset + work.length
+        step = min(_SEND_BYTES, self._rate.piece or _SEND_BYTES)
+        while offset < end:
+            count = min(step, end - offset)
+            if work.payload:
+                self._rate.wait(count)
+                sent = send_file(self._stream, source.descriptor, offset, count)
+                self.moved += sent
+                if sent < count:
+                    raise SourceChanged(f"{os.fsdecode(self._outbox.path(work.file))} became shorter")
+            if checksum.kind is not Checksum.NONE:
+                value = self._sum(source, offset, count, checksum, value)
+            offset += count
+        return value
+
+    def _sum(self, source: Source, offset: int, length: int, checksum: Sum, value: int) -> int:
+        end = offset + length
+        while offset < end:
+            piece = self._buffer[: min(PIECE_BYTES, end - offset)]
+            if source.read_into(piece, offset) != len(piece):
+                raise SourceChanged("the source became shorter")
+            value = checksum.update(piece, value)
+            offset += len(piece)
+        return value
+
+    def _fill(self, count: int) -> None:
+        while count > 0:
+            send_all(self._stream, _ZEROS[:count])
+            count -= len(_ZEROS)
+
+    # --- small files and ends -----------------------------------------------------------------------------------
+
+    def _send_batch(self, work: BatchWork, number: int) -> None:
+        entries = []
+        used = 0
+        for file in work.files:
+            size = self._outbox.size(file)
+            try:
+                entries.append(self._read_small(file, size, self._batch[used : used + size]))
+            except FdtError as exc:
+                self._outbox.failed(file, exc)
+                continue
+            used += size
+        buffers = encode_batch(number, entries, self._batch[:used])
+        total = sum(len(buffer) for buffer in buffers)
+        self._rate.wait(total)
+        send_gathered(self._stream, buffers)
+        self.moved += used
+        self._outbox.sent(work)
+
+    def _read_small(self, file: int, size: int, view: memoryview) -> Entry:
+        """Read a small file into `view`.  Raises SourceChanged and what opening raises."""
+        source = self._outbox.open_alone(file)
+        try:
+            if size and source.read_into(view, 0) != size:
+                raise SourceChanged(f"{os.fsdecode(self._outbox.path(file))} became shorter")
+            facts = source.facts()
+        finally:
+            source.close()
+        self._outbox.check_unchanged(file, facts)
+        checksum = self._outbox.checksum
+        return Entry(file, size, checksum.update(view, checksum.start), facts.mtime_ns)
+
+    def _send_end(self, work: EndWork) -> None:
+        try:
+            end = self._outbox.end_of(work)
+        except FdtError as exc:
+            self._machine.undealt()
+            self._outbox.failed(work.file, exc)
+            return
+        send_all(self._stream, encode_end(work.file, end))
+        self._outbox.sent(work)

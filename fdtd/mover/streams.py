@@ -1,0 +1,190 @@
+"""Sockets of data streams: listening, connecting, options, and exact reads.
+
+Decides socket options and deadlines.  All waits inside a frame are bounded by the kernel (SO_RCVTIMEO, SO_SNDTIMEO):
+"no byte for that long" is what a stall is; between frames a stream may be silent for as long as it likes, and
+keepalive finds out whether the other host is still there.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import socket
+from collections.abc import Iterable, Sequence
+from struct import pack
+from typing import Final
+
+from fdtcp.errors import FdtError, ProtocolViolation, SourceFailed
+from fdtcp.model.order import Endpoint, Policy
+from fdtd.mover.frames import HEADER_BYTES, Header, check_header, check_payload, decode_header
+
+# A silent host is found dead within 10 + 3 * 5 s.
+_KEEPALIVE_IDLE_S: Final = 10
+_KEEPALIVE_INTERVAL_S: Final = 5
+_KEEPALIVE_PROBES: Final = 3
+
+# More streams than this in the queue are not ours.
+_BACKLOG: Final = 64
+
+
+# sendfile fails for either side; these can only be the disk's.
+_OF_THE_FILE: Final = frozenset({errno.EIO, errno.ESTALE, errno.ENODATA, errno.EUCLEAN, errno.EBADMSG})
+
+
+class StreamBroken(FdtError):
+    """A stream ended, stalled or was reset; its blocks travel on the others."""
+
+    code = "stream-broken"
+    retryable = True
+
+
+def family_of(address: str) -> socket.AddressFamily:
+    """Return the family of a numeric address.  Raises ValueError."""
+    return socket.AF_INET6 if ipaddress.ip_address(address).version == 6 else socket.AF_INET
+
+
+def listen(address: str, ports: Iterable[int], policy: Policy) -> socket.socket | None:
+    """Listen on the first free port; None if none is.  Raises OSError for an address that is not ours."""
+    for port in ports:
+        listener = socket.socket(family_of(address), socket.SOCK_STREAM)
+        try:
+            # Not SO_REUSEADDR's evil twin: this one only allows a port whose old connections are in TIME_WAIT.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if listener.family is socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            _size_buffers(listener, policy)
+            listener.bind((address, port))
+            listener.listen(_BACKLOG)
+        except OSError as exc:
+            listener.close()
+            if exc.errno in (errno.EADDRINUSE, errno.EACCES):
+                continue
+            raise
+        return listener
+    return None
+
+
+def connect(endpoint: Endpoint, local: str, policy: Policy, timeout: float) -> socket.socket:
+    """Connect, from `local` if that is not empty.  Raises OSError."""
+    stream = socket.socket(family_of(endpoint.address), socket.SOCK_STREAM)
+    try:
+        _size_buffers(stream, policy)
+        if policy.congestion:
+            stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, policy.congestion.encode())
+        if local:
+            stream.bind((local, 0))
+        stream.settimeout(timeout)
+        stream.connect((endpoint.address, endpoint.port))
+    except BaseException:
+        stream.close()
+        raise
+    return stream
+
+
+def _size_buffers(stream: socket.socket, policy: Policy) -> None:
+    if policy.buffer_size:  # else the kernel tunes them, which fixed sizes would switch off
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, policy.buffer_size)
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, policy.buffer_size)
+
+
+def tune(stream: socket.socket, policy: Policy) -> None:
+    """Prepare an authenticated stream for data."""
+    stall = policy.stall_timeout
+    timeval = pack("ll", int(stall), int(stall % 1 * 1e6))
+    stream.settimeout(None)
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(stall * 1000))
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_IDLE_S)
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE_INTERVAL_S)
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _KEEPALIVE_PROBES)
+
+
+def round_trip_s(stream: socket.socket) -> float:
+    """Return the kernel's smoothed round-trip time."""
+    # linux/tcp.h: tcpi_rtt in microseconds, after 8 bytes and 15 words.
+    info = stream.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    return int.from_bytes(info[68:72], "little") / 1e6
+
+
+def name_of(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
+    """Write a socket address for people: 192.0.2.1:54321, [2001:db8::1]:54321."""
+    host, port = address[0], address[1]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def read_exactly(stream: socket.socket, view: memoryview) -> None:
+    """Fill `view`.  Raises StreamBroken."""
+    try:
+        while view:
+            count = stream.recv_into(view, 0, socket.MSG_WAITALL)
+            if count == 0:
+                raise StreamBroken("the stream ended")
+            view = view[count:]
+    except OSError as exc:
+        raise StreamBroken(f"receiving: {exc.strerror or 'no byte for too long'}") from exc
+
+
+def read_header(stream: socket.socket, scratch: memoryview) -> Header:
+    """Read one header.  Raises StreamBroken, ProtocolViolation."""
+    view = scratch[:HEADER_BYTES]
+    read_exactly(stream, view)
+    header = decode_header(view)
+    check_header(header)
+    return header
+
+
+def read_payload(stream: socket.socket, header: Header) -> bytes:
+    """Read the payload of a control frame.  Raises StreamBroken, ProtocolViolation."""
+    payload = bytearray(header.length)
+    read_exactly(stream, memoryview(payload))
+    check_payload(header, bytes(payload))
+    return bytes(payload)
+
+
+def send_all(stream: socket.socket, data: bytes | memoryview, flags: int = 0) -> None:
+    """Send all of `data`.  Raises StreamBroken."""
+    try:
+        stream.sendall(data, flags)
+    except OSError as exc:
+        raise StreamBroken(f"sending: {exc.strerror or 'no byte for too long'}") from exc
+
+
+def send_gathered(stream: socket.socket, buffers: Sequence[bytes | memoryview]) -> None:
+    """Send several buffers in one go.  Raises StreamBroken."""
+    try:
+        sent = stream.sendmsg(buffers)
+    except OSError as exc:
+        raise StreamBroken(f"sending: {exc.strerror or 'no byte for too long'}") from exc
+    for buffer in buffers:
+        if sent < len(buffer):
+            send_all(stream, memoryview(buffer)[sent:])
+        sent = max(0, sent - len(buffer))
+
+
+def send_file(stream: socket.socket, descriptor: int, offset: int, length: int) -> int:
+    """Send from a file without copying it; returns less than `length` at its end.
+
+    Raises StreamBroken, SourceFailed.
+    """
+    sent = 0
+    try:
+        while sent < length:
+            count = os.sendfile(stream.fileno(), descriptor, offset + sent, length - sent)
+            if count == 0:
+                break
+            sent += count
+    except OSError as exc:
+        if exc.errno in _OF_THE_FILE:
+            raise SourceFailed(f"reading at {offset + sent}: {exc.strerror}") from exc
+        raise StreamBroken(f"sending: {exc.strerror}") from exc
+    return sent
+
+
+def expect_kind(header: Header, kind: int) -> None:
+    """Refuse any other frame.  Raises ProtocolViolation."""
+    if header.kind != kind:
+        raise ProtocolViolation(f"a {header.kind.name} where another frame was due")

@@ -1,0 +1,192 @@
+"""The writer: the destination's program for one job.
+
+Decides what the daemon hears and when the job is over: verdicts, outcomes in batches, progress, what is kept.  All
+work on bytes happens in other threads; this one must never wait for a disk longer than pre-flight takes.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from fdtcp.errors import Abandoned, DataConnectFailed, FdtError, Phase, Problem, ProtocolViolation, Side, StreamsLost
+from fdtcp.model.order import (
+    Ended,
+    Expect,
+    Expected,
+    Finals,
+    Kept,
+    Listen,
+    Listening,
+    Progress,
+    Setup,
+)
+from fdtd.mover.accepting import Door
+from fdtd.mover.control import LIFE_AFTER_EOF_S, Control
+from fdtd.mover.landing import Landing
+from fdtd.mover.log import Log
+from fdtd.mover.preflight import Preflight
+from fdtd.mover.safekeeping import Committer, Keeper
+from fdtd.storage.choose import ChosenDestinations
+from fdtd.storage.paths import Prefixes
+
+# How often outcomes are told: five times a second looks immediate to a person, and bounds the messages.
+_FINALS_S: Final = 0.2
+_PROGRESS_S: Final = 0.5
+
+# A reader may start this much later than its writer: the client has to carry the endpoints to it.
+_READER_START_S: Final = 20.0
+
+# The reader has said that all is sent; what it never sent will not come.
+_AFTER_BYE_S: Final = 1.0
+
+# A message carries at most so many outcomes; a line stays far below its limit.
+_OUTCOMES_A_MESSAGE: Final = 1000
+
+# What stopping may take before the watchdog ends the process.
+_STOP_S: Final = LIFE_AFTER_EOF_S - 0.4
+
+
+def main(setup: Setup, control: Control, log: Log, umask: int) -> None:
+    """Receive the files of one job.  Raises FdtError for what ends the job as a whole."""
+    with Prefixes(setup.prefixes) as prefixes:
+        destinations = ChosenDestinations(prefixes, 0o777 & ~umask)
+        writer = Writer(setup, control, destinations, log)
+        problem = writer.run()
+        control.say(Ended(problem))
+
+
+class Writer:
+    """One job at its destination."""
+
+    def __init__(self, setup: Setup, control: Control, destinations: ChosenDestinations, log: Log) -> None:
+        self._policy = setup.policy
+        self._control = control
+        self._log = log
+        self._landing = Landing(setup.policy, destinations, log)
+        self._preflight = Preflight(setup.policy, destinations)
+        self._committer = Committer(setup.policy.sync, self._landing, log)
+        self._keeper = Keeper(self._landing)
+        self._door = Door(setup.policy, bytes.fromhex(setup.job), self._landing, log)
+        self._last = False  # whether all files are known
+        self._listening_since: float | None = None
+        self._alone_since: float | None = None
+        self._told_at = 0.0
+        self._told_finals_at = 0.0
+        self._committer.is_last = lambda: self._last and not self._landing.has_open
+        self._landing.on_all_final = control.wake
+
+    def run(self) -> Problem | None:
+        """Work until the job is over; returns why it ended early, if it did."""
+        self._committer.start()
+        self._keeper.start()
+        problem = None
+        while not self._control.stopping.is_set():
+            order = self._control.next_order(_FINALS_S / 2)
+            if isinstance(order, Expect):
+                self._expect(order)
+            elif isinstance(order, Listen):
+                self._listen(order)
+            elif order is not None:
+                raise ProtocolViolation(f"a writer cannot {type(order).__name__}")
+            self._tell(time.monotonic())
+            if self._last and self._landing.open_files == 0:
+                break
+            problem = self._watch_streams(time.monotonic()) or problem
+        return self._end(problem)
+
+    # --- orders -------------------------------------------------------------------------------------------------
+
+    def _expect(self, order: Expect) -> None:
+        verdicts = []
+        for file in order.files:
+            decision = self._preflight.decide(file)
+            self._landing.expect(file, decision)
+            verdicts.append(decision.verdict)
+        self._last = self._last or order.last
+        self._control.say(Expected(order.seq, tuple(verdicts)))
+        self._committer.nudge()
+
+    def _listen(self, order: Listen) -> None:
+        endpoints = self._door.open(order)
+        self._listening_since = time.monotonic()
+        self._control.say(Listening(endpoints))
+
+    # --- what the daemon hears ----------------------------------------------------------------------------------
+
+    def _tell(self, now: float, *, all_of_it: bool = False) -> None:
+        is_over = all_of_it or (self._last and self._landing.open_files == 0)
+        if is_over or now - self._told_finals_at >= _FINALS_S:
+            self._told_finals_at = now
+            with self._landing.lock:
+                outcomes, self._landing.outcomes = self._landing.outcomes, []
+            for start in range(0, len(outcomes), _OUTCOMES_A_MESSAGE):
+                self._control.say(Finals(tuple(outcomes[start : start + _OUTCOMES_A_MESSAGE])))
+        if is_over or now - self._told_at >= _PROGRESS_S:
+            self._told_at = now
+            streams = tuple(stream.progress() for stream in self._door.streams)
+            moved = sum(stream.moved for stream in streams)
+            self._control.say(Progress(moved, self._landing.finished_files, streams))
+
+    # --- streams that are gone ----------------------------------------------------------------------------------
+
+    def _watch_streams(self, now: float) -> Problem | None:
+        """Fail what waits for bytes when no stream is left to bring them."""
+        if self._listening_since is None or self._landing.streams or not self._landing.has_open:
+            self._alone_since = None
+            return None
+        if self._alone_since is None:
+            self._alone_since = now
+        alone = now - max(self._alone_since, self._listening_since)
+        error: FdtError
+        if not self._door.streams:
+            if alone < self._policy.connect_timeout + _READER_START_S:
+                return None
+            error = DataConnectFailed("no data stream arrived at the destination")
+        elif any(stream.said_bye for stream in self._door.streams):
+            if alone < _AFTER_BYE_S or not self._last:
+                return None
+            error = Abandoned("the source ended without sending this file")
+        else:
+            if alone < self._policy.connect_timeout:
+                return None
+            error = StreamsLost("all data streams broke and none came back")
+        problem = error.problem(Side.DESTINATION, Phase.TRANSFER)
+        self._keeper.flush(now + self._policy.stall_timeout)
+        self._landing.fail_open(problem)
+        self._last = True
+        return problem
+
+    # --- the end ------------------------------------------------------------------------------------------------
+
+    def _end(self, problem: Problem | None) -> Problem | None:
+        self._landing.discard = self._control.discard
+        deadline = time.monotonic() + _STOP_S
+        self._door.close()
+        if self._control.stopping.is_set():
+            problem = Abandoned("the transfer was stopped").problem(Side.DESTINATION, Phase.TRANSFER)
+            self._stop(deadline, problem)
+        self._wait_streams(deadline)
+        self._tell(time.monotonic(), all_of_it=True)
+        if self._landing.kept:
+            self._control.say(Kept(tuple(self._landing.kept)))
+        return problem
+
+    def _stop(self, deadline: float, problem: Problem) -> None:
+        """End everything; what is worth it stays, all else is removed."""
+        for stream in self._landing.streams:
+            stream.end()
+        self._keeper.stop(0.0)
+        never_begun = self._committer.stop((deadline - time.monotonic()) / 2)
+        self._landing.abandon(never_begun, problem)
+        self._wait_streams(deadline - _STOP_S / 2)
+        # Those that were never worth a journal go first: they take no time.
+        self._landing.fail_unjournalled_small(problem)
+        if not self._control.discard:
+            self._keeper.flush(deadline)
+        self._landing.fail_open(problem)
+
+    def _wait_streams(self, deadline: float) -> None:
+        with self._landing.lock:
+            while self._landing.has_streams and time.monotonic() < deadline:
+                self._landing.lock.wait(max(0.0, deadline - time.monotonic()))

@@ -1,0 +1,160 @@
+"""What the mover needs of a storage back end.
+
+Decides the interface; a back end decides how.  The conformance suite is tests/contract/.  Errors are the classes of
+`fdtcp.errors` (SourceMissing, DestinationFull, ...), never bare OSErrors: a back end knows best what an error of its
+own means to the user.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a file; `identity` differs between files that exist at the same time."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    mode: int  # permission bits only
+    identity: tuple[int, int] = (0, 0)
+
+
+class Source(Protocol):
+    """A file that is open for reading; used by several threads at once."""
+
+    @property
+    def descriptor(self) -> int:
+        """What sendfile can read from."""
+
+    def read_into(self, view: memoryview, offset: int) -> int:
+        """Fill `view` from `offset` and return the bytes read, less only at the end.  Raises SourceFailed."""
+
+    def facts(self) -> Facts:
+        """Look again.  Raises SourceFailed."""
+
+    def close(self) -> None:
+        """Give the descriptor back; once."""
+
+
+class Sources(Protocol):
+    """The reading half of a back end."""
+
+    def open(self, path: bytes) -> Source:
+        """Open a regular file.  Raises SourceMissing, SourceUnreadable, SourceNotAFile, PathRefused, SourceFailed."""
+
+    def close(self) -> None:
+        """Give back what is cached."""
+
+
+class Volume(Protocol):
+    """What becomes safe by one sync: for files on a disk, its file system."""
+
+    def sync(self) -> None:
+        """Make safe all that was written and named on it.  Raises DestinationFull, DestinationFailed; never retried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What is found at a destination before anything is written."""
+
+    existing: Facts | None
+    device: int
+    free: int  # bytes that the account may still write there
+
+
+class Committable(Protocol):
+    """A file at the destination that can be made safe, in the order that `fdtd.mover.commit` decides."""
+
+    @property
+    def volume(self) -> Volume:
+        """Where it lives; opened before the first byte is written, because errors are reported from then on."""
+
+    def dress(self, mode: int, mtime_ns: int) -> None:
+        """Give the complete file its mode and time.  Raises DestinationFailed."""
+
+    def sync(self) -> None:
+        """Make bytes, mode and time safe.  Raises DestinationFull, DestinationFailed."""
+
+    def publish(self, *, replace: bool) -> None:
+        """Put it in place.  Raises DestinationVanished, DestinationExists, DestinationFailed."""
+
+    def sync_name(self) -> None:
+        """Make its name safe, and those of directories made for it.  Raises DestinationFailed."""
+
+    def settle(self) -> None:
+        """Note that everything about it is safe."""
+
+    def retract(self) -> None:
+        """Remove it again after it was put in place, because that could not be made safe."""
+
+    def remove(self) -> None:
+        """Remove what is there under temporary names."""
+
+    def close(self) -> None:
+        """Give back descriptor and claim; once."""
+
+
+class Existing(Committable, Protocol):
+    """A file that was at the destination before: it is read, and when it is the same it is made safe, not changed."""
+
+    def read_into(self, view: memoryview, offset: int) -> int:
+        """Fill `view` from `offset` and return the bytes read, less only at the end.  Raises DestinationFailed."""
+
+    def facts(self) -> Facts:
+        """Look at it.  Raises DestinationFailed."""
+
+
+class Partial(Committable, Protocol):
+    """A destination that is being written under its temporary name, and claimed until it is closed."""
+
+    @property
+    def descriptor(self) -> int:
+        """What splice can write to; -1 when everything has to go through `write`."""
+
+    @property
+    def path(self) -> bytes:
+        """The temporary name, absolute."""
+
+    def write(self, view: memoryview, offset: int) -> None:
+        """Write all of `view`.  Raises DestinationFull, DestinationFailed."""
+
+    def sync_data(self) -> None:
+        """Make the bytes written so far safe (not the name).  Raises DestinationFull, DestinationFailed."""
+
+    def read_journal(self) -> bytes:
+        """Return what was appended to its journal in all attempts, b"" if nothing was."""
+
+    def append_journal(self, data: bytes) -> None:
+        """Append to its journal and make that safe.  Raises DestinationFull, DestinationFailed."""
+
+    def facts(self) -> Facts:
+        """Look at it.  Raises DestinationFailed."""
+
+
+class Destinations(Protocol):
+    """The writing half of a back end."""
+
+    def look(self, path: bytes) -> Site:
+        """Look at a destination; creates nothing.
+
+        Raises DestinationBlocked, DestinationUnwritable, DestinationBusy, DestinationFailed, PathRefused.
+        """
+
+    def open_existing(self, path: bytes) -> Existing:
+        """Open what exists, to compare it.  Raises DestinationExists (it cannot be read) and what `look` raises."""
+
+    def claim(self, path: bytes, mode: int, *, journal: bool) -> Partial:
+        """Make an empty partial, with its directories, and claim it; a stale unclaimed one is started over.
+
+        `journal`: it may get one, so a stale journal must be removed now.
+        Raises DestinationBusy and what `look` raises.
+        """
+
+    def claim_left(self, path: bytes) -> Partial | None:
+        """Claim what an earlier attempt left, as it is; None if there is nothing.  Raises as `claim`."""
+
+    def close(self) -> None:
+        """Give back what is cached."""

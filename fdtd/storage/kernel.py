@@ -1,0 +1,82 @@
+"""The system calls that Python has no name for.
+
+Decides how each is called and that a failure is an OSError; when to call them is decided elsewhere.  Needs Linux 5.6
+(openat2).  The numbers are those of every architecture that got its calls after 2019, where numbers are common to all.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from typing import Final
+
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+
+_SYS_OPENAT2: Final = 437
+_RENAME_NOREPLACE: Final = 1
+_PR_SET_DUMPABLE: Final = 4
+
+# linux/openat2.h
+_RESOLVE_NO_MAGICLINKS: Final = 0x02
+_RESOLVE_NO_SYMLINKS: Final = 0x04
+_RESOLVE_BENEATH: Final = 0x08
+
+# openat2 answers EAGAIN when a rename elsewhere raced with the walk; three in a row are an attack, or hopeless.
+_OPEN_ATTEMPTS: Final = 4
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
+
+_libc.syscall.restype = ctypes.c_long
+
+
+def open_beneath(directory: int, path: bytes, flags: int, mode: int = 0) -> int:
+    """Open `path` below the descriptor `directory`, through no symlink and never above it.
+
+    Raises OSError: ELOOP for a symlink in the way, EXDEV for an attempt to leave.
+    """
+    how = _OpenHow(flags | os.O_CLOEXEC, mode, _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_MAGICLINKS)
+    for _ in range(_OPEN_ATTEMPTS):
+        descriptor: int = _libc.syscall(
+            ctypes.c_long(_SYS_OPENAT2),
+            ctypes.c_int(directory),
+            ctypes.c_char_p(path),
+            ctypes.byref(how),
+            ctypes.c_size_t(ctypes.sizeof(how)),
+        )
+        if descriptor >= 0:
+            return descriptor
+        if ctypes.get_errno() not in (errno.EAGAIN, errno.EINTR):
+            break
+    raise _os_error(path)
+
+
+def rename_without_clobber(directory: int, old: bytes, new: bytes) -> None:
+    """Rename within one directory, only if `new` does not exist.  Raises OSError (EEXIST)."""
+    if _libc.renameat2(directory, old, directory, new, _RENAME_NOREPLACE) == 0:
+        return
+    if ctypes.get_errno() not in (errno.EINVAL, errno.ENOSYS):
+        raise _os_error(new)
+    # NFS and some FUSE file systems do not know the flag; a hard link never replaces anything either.
+    os.link(old, new, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
+    os.unlink(old, dir_fd=directory)
+
+
+def sync_file_system(descriptor: int) -> None:
+    """Write back the whole file system of `descriptor`; raises OSError for any error since that was opened."""
+    if _libc.syncfs(descriptor) != 0:
+        raise _os_error(b"syncfs")
+
+
+def forbid_dumps() -> None:
+    """Keep secrets out of core files and other processes of the same account out of our memory."""
+    if _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        raise _os_error(b"prctl")
+
+
+def _os_error(what: bytes) -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number), what)

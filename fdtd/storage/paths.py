@@ -1,0 +1,190 @@
+"""Paths below the allowed prefixes, and open directories.
+
+Decides whether a path may be touched at all, and opens directories so that no symlink leads out of the prefix.  Which
+prefixes there are is the daemon's decision; every path of a job passes through here, at every open.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Final, NamedTuple
+
+from fdtcp.errors import PathRefused
+from fdtd.storage.kernel import open_beneath
+
+# Data sets come as directories with many files; a few hundred descriptors are nothing next to the default of 1,024.
+MAX_IDLE_DIRECTORIES: Final = 256
+
+_OPEN_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY
+
+
+class Prefix(NamedTuple):
+    """An allowed directory: as configured, with symlinks resolved, and open."""
+
+    path: tuple[bytes, ...]
+    real: tuple[bytes, ...]
+    descriptor: int
+
+
+class Prefixes:
+    """The directories beneath which everything happens; a context manager, because it holds their descriptors."""
+
+    def __init__(self, prefixes: Sequence[bytes]) -> None:
+        self._prefixes: list[Prefix] = []
+        for path in prefixes:
+            try:
+                descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY)
+            except OSError:
+                # A prefix that does not exist here allows nothing; the others still do.
+                continue
+            real = split_path(os.path.realpath(path))
+            self._prefixes.append(Prefix(split_path(path), real, descriptor))
+        self._prefixes.sort(key=lambda prefix: -len(prefix.path))
+
+    def __enter__(self) -> Prefixes:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for prefix in self._prefixes:
+            os.close(prefix.descriptor)
+        self._prefixes.clear()
+
+    def locate(self, path: bytes) -> tuple[int, tuple[bytes, ...]]:
+        """Return the descriptor of the longest prefix above `path` and the rest.  Raises PathRefused."""
+        parts = split_path(path)
+        for prefix in self._prefixes:
+            for above in (prefix.path, prefix.real):
+                if parts[: len(above)] == above and len(parts) > len(above):
+                    return prefix.descriptor, parts[len(above) :]
+        raise PathRefused(f"{os.fsdecode(path)} is not below a directory that this site allows")
+
+
+def split_path(path: bytes) -> tuple[bytes, ...]:
+    """Return the components of an absolute path; refuses what could climb or could not be a name."""
+    if not path.startswith(b"/") or b"\0" in path:
+        raise PathRefused(f"{os.fsdecode(path)!r} is not an absolute path")
+    parts = tuple(part for part in path.split(b"/") if part not in (b"", b"."))
+    if b".." in parts:
+        raise PathRefused(f"{os.fsdecode(path)} contains ..")
+    return parts
+
+
+class Directory:
+    """An open directory.  `made_in` is the directory in which we made it, until that one has been synced."""
+
+    __slots__ = ("descriptor", "device", "key", "made_in", "users")
+
+    def __init__(self, key: tuple[int, tuple[bytes, ...]], descriptor: int, made_in: Directory | None) -> None:
+        self.key = key
+        self.descriptor = descriptor
+        self.device = os.fstat(descriptor).st_dev
+        self.made_in = made_in
+        self.users = 0
+
+    def sync(self) -> None:
+        """Make the names in it safe, and its own name where we made it.  Raises OSError."""
+        os.fsync(self.descriptor)
+        if self.made_in is not None:
+            self.made_in.sync()
+
+
+class Directories:
+    """Open directories beneath the prefixes, the most recently used ones; shared by threads."""
+
+    def __init__(self, prefixes: Prefixes, new_mode: int = 0o755) -> None:
+        self._prefixes = prefixes
+        self._new_mode = new_mode
+        self._lock = threading.Lock()
+        self._open: OrderedDict[tuple[int, tuple[bytes, ...]], Directory] = OrderedDict()
+
+    def parent_of(self, path: bytes, *, make: bool = False) -> tuple[Directory, bytes]:
+        """Return the directory of `path`, to be given back by `release`, and the last component.
+
+        With `make`, missing directories are made.  Raises PathRefused, OSError.
+        """
+        top, parts = self._prefixes.locate(path)
+        with self._lock:
+            directory = self._directory(top, parts[:-1], make)
+            directory.users += 1
+            return directory, parts[-1]
+
+    def nearest_above(self, path: bytes) -> Directory:
+        """Return the nearest existing directory above `path`, to be given back.  Raises PathRefused, OSError."""
+        top, parts = self._prefixes.locate(path)
+        with self._lock:
+            for length in range(len(parts) - 1, -1, -1):
+                try:
+                    directory = self._directory(top, parts[:length], make=False)
+                except FileNotFoundError:
+                    continue
+                directory.users += 1
+                return directory
+        raise FileNotFoundError(2, "the prefix itself has vanished", path)
+
+    def release(self, directory: Directory) -> None:
+        """Give back a directory; the least recently used idle ones are closed."""
+        with self._lock:
+            directory.users -= 1
+            if directory.users == 0 and self._open.get(directory.key) is not directory:
+                os.close(directory.descriptor)  # it was removed, and found anew under the same name
+            if len(self._open) > MAX_IDLE_DIRECTORIES:
+                self._close_idle()
+
+    def settle(self, directory: Directory) -> None:
+        """Note that the name of `directory` and those above it are safe."""
+        with self._lock:
+            while (parent := directory.made_in) is not None:
+                directory.made_in = None
+                parent.users -= 1
+                directory = parent
+
+    def close(self) -> None:
+        """Close all."""
+        with self._lock:
+            for directory in self._open.values():
+                os.close(directory.descriptor)
+            self._open.clear()
+
+    def _directory(self, top: int, parts: tuple[bytes, ...], make: bool) -> Directory:
+        key = (top, parts)
+        if (directory := self._open.get(key)) is not None:
+            self._open.move_to_end(key)
+            # Somebody may have removed it since: names in a removed directory are lost.
+            if os.fstat(directory.descriptor).st_nlink > 0:
+                return directory
+            del self._open[key]
+            if directory.users == 0:
+                os.close(directory.descriptor)
+        made_in = None
+        try:
+            descriptor = open_beneath(top, b"/".join(parts) or b".", _OPEN_DIRECTORY)
+        except FileNotFoundError:
+            if not make or not parts:
+                raise
+            made_in = self._directory(top, parts[:-1], make)
+            descriptor = self._make(made_in, parts[-1])
+            made_in.users += 1  # for as long as it lives: its sync is still owed
+        directory = Directory(key, descriptor, made_in)
+        self._open[key] = directory
+        return directory
+
+    def _make(self, parent: Directory, name: bytes) -> int:
+        try:
+            os.mkdir(name, self._new_mode, dir_fd=parent.descriptor)
+        except FileExistsError:
+            pass  # another transfer was faster; its name is synced with ours
+        return open_beneath(parent.descriptor, name, _OPEN_DIRECTORY)
+
+    def _close_idle(self) -> None:
+        for key, directory in list(self._open.items()):
+            if len(self._open) <= MAX_IDLE_DIRECTORIES // 2:
+                return
+            if directory.users == 0 and directory.made_in is None:
+                os.close(directory.descriptor)
+                del self._open[key]

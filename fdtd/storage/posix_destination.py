@@ -1,0 +1,225 @@
+"""Writing files of a POSIX file system: looking first, claiming, and what ended attempts left.
+
+Decides what stands in the way of a destination and how it is claimed.  Nothing follows a symlink: below the prefix a
+symlink is somebody else's decision about where our bytes go.  What happens to a claimed file is `posix_partial`'s.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import threading
+from typing import Final
+
+from fdtcp.errors import (
+    DestinationBlocked,
+    DestinationBusy,
+    DestinationExists,
+    DestinationFailed,
+    DestinationUnwritable,
+)
+from fdtd.storage.base import Site
+from fdtd.storage.names import journal_of_partial, partial_name
+from fdtd.storage.paths import Directories, Directory, Prefixes
+from fdtd.storage.posix_existing import PosixExisting
+from fdtd.storage.posix_partial import FileSystem, PosixPartial, destination_error
+from fdtd.storage.posix_source import facts_of, kind_of
+
+_OPEN_PARTIAL: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+_OPEN_EXISTING: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+# Whoever holds the partial may commit it between our open and our lock; each turn means somebody made progress.
+_CLAIM_ATTEMPTS: Final = 10
+
+
+class PosixDestinations:
+    """Files beneath prefixes."""
+
+    def __init__(self, prefixes: Prefixes, new_mode: int = 0o755) -> None:
+        self._directories = Directories(prefixes, new_mode)
+        self._lock = threading.Lock()
+        self._volumes: dict[int, FileSystem] = {}
+
+    def look(self, path: bytes) -> Site:
+        """Look at a destination; see `fdtd.storage.base.Destinations`."""
+        try:
+            directory, name = self._directories.parent_of(path)
+        except FileNotFoundError:
+            return self._look_above(path)
+        except OSError as exc:
+            raise destination_error(path, exc) from exc
+        try:
+            return self._look_in(directory, name, path)
+        except OSError as exc:
+            raise destination_error(path, exc) from exc
+        finally:
+            self._directories.release(directory)
+
+    def _look_above(self, path: bytes) -> Site:
+        try:
+            directory = self._directories.nearest_above(path)
+        except OSError as exc:
+            raise destination_error(path, exc) from exc
+        try:
+            _check_writable(directory, path)
+            return Site(None, directory.device, _free_bytes(directory))
+        except OSError as exc:
+            raise destination_error(path, exc) from exc
+        finally:
+            self._directories.release(directory)
+
+    def _look_in(self, directory: Directory, name: bytes, path: bytes) -> Site:
+        _check_writable(directory, path)
+        free = _free_bytes(directory)
+        try:
+            status = os.stat(name, dir_fd=directory.descriptor, follow_symlinks=False)
+        except FileNotFoundError:
+            return Site(None, directory.device, free)
+        if not stat.S_ISREG(status.st_mode):
+            raise DestinationBlocked(f"{os.fsdecode(path)} is {kind_of(status.st_mode)}")
+        return Site(facts_of(status), directory.device, free)
+
+    def open_existing(self, path: bytes) -> PosixExisting:
+        """Open what exists, to compare it."""
+        try:
+            directory, name = self._directories.parent_of(path)
+        except OSError as exc:
+            raise destination_error(path, exc) from exc
+        try:
+            volume = self._volume(directory)
+            descriptor = os.open(name, _OPEN_EXISTING, dir_fd=directory.descriptor)
+            return PosixExisting(descriptor, volume, self._directories, directory, path)
+        except OSError as exc:
+            self._directories.release(directory)
+            if isinstance(exc, PermissionError):
+                raise DestinationExists(f"{os.fsdecode(path)} exists and may not be read to compare it") from exc
+            raise destination_error(path, exc) from exc
+
+    def claim(self, path: bytes, mode: int, *, journal: bool) -> PosixPartial:
+        """Make an empty partial and claim it."""
+        partial = self._claim(path, mode, start_over=True)
+        assert partial is not None, "a partial that may be made is there"
+        if journal:
+            partial.forget_stale_journal()
+        return partial
+
+    def claim_left(self, path: bytes) -> PosixPartial | None:
+        """Claim what an earlier attempt left, as it is; None if there is nothing.  Raises as `claim`."""
+        return self._claim(path, 0, start_over=False)
+
+    def close(self) -> None:
+        """Close cached directories and volumes."""
+        self._directories.close()
+        for volume in self._volumes.values():
+            volume.close()
+        self._volumes.clear()
+
+    def _claim(self, path: bytes, mode: int, *, start_over: bool) -> PosixPartial | None:
+        try:
+            directory, name = self._directories.parent_of(path, make=start_over)
+        except FileNotFoundError as exc:
+            if not start_over:
+                return None
+            raise destination_error(path, exc) from exc
+        except OSError as exc:
+            raise destination_error(path, exc) from exc
+        descriptor = -1
+        try:
+            volume = self._volume(directory)
+            descriptor = _open_claimed(directory, partial_name(name), mode, start_over, path)
+            if descriptor < 0:
+                # A journal without its partial says nothing.
+                _remove_quietly(directory, journal_of_partial(partial_name(name)))
+                self._directories.release(directory)
+                return None
+            return PosixPartial(descriptor, volume, self._directories, directory, path)
+        except BaseException as exc:
+            if descriptor >= 0:
+                os.close(descriptor)
+            self._directories.release(directory)
+            if isinstance(exc, OSError):
+                raise destination_error(path, exc) from exc
+            raise
+
+    def _volume(self, directory: Directory) -> FileSystem:
+        with self._lock:
+            if (volume := self._volumes.get(directory.device)) is None:
+                volume = FileSystem(directory)
+                self._volumes[directory.device] = volume
+            return volume
+
+
+def _open_claimed(directory: Directory, name: bytes, mode: int, start_over: bool, path: bytes) -> int:
+    """Open and lock the partial `name`; -1 if there is none and none is wanted."""
+    for _ in range(_CLAIM_ATTEMPTS):
+        made = False
+        try:
+            if not start_over:
+                descriptor = os.open(name, _OPEN_PARTIAL, dir_fd=directory.descriptor)
+            else:
+                try:
+                    flags = _OPEN_PARTIAL | os.O_CREAT | os.O_EXCL
+                    descriptor = os.open(name, flags, mode, dir_fd=directory.descriptor)
+                    made = True
+                except FileExistsError:
+                    descriptor = os.open(name, _OPEN_PARTIAL, dir_fd=directory.descriptor)
+        except FileNotFoundError:
+            if start_over:
+                continue  # its owner committed it just now
+            return -1
+        try:
+            if _lock_if_ours(descriptor, directory, name, path, made):
+                if start_over and not made:
+                    # Its journal first: it must not outlive the bytes that it vouches for.
+                    _remove_quietly(directory, journal_of_partial(name))
+                    os.ftruncate(descriptor, 0)
+                    os.fchmod(descriptor, mode)
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+    raise DestinationBusy(f"{os.fsdecode(path)} is being written by another transfer")
+
+
+def _lock_if_ours(descriptor: int, directory: Directory, name: bytes, path: bytes, made: bool) -> bool:
+    """Lock; False if the name has moved on meanwhile, so that what we hold is no partial any more."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        raise DestinationBusy(f"{os.fsdecode(path)} is being written by another transfer") from exc
+    if made:
+        return True
+    held = os.fstat(descriptor)
+    try:
+        named = os.stat(name, dir_fd=directory.descriptor, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    if (held.st_dev, held.st_ino) != (named.st_dev, named.st_ino):
+        return False
+    # In a directory that others can write to, the name may be a trap: a link to a file that only we may change.
+    if not stat.S_ISREG(held.st_mode) or held.st_nlink != 1 or held.st_uid != os.geteuid():
+        raise DestinationBlocked(f"{os.fsdecode(name)} beside {os.fsdecode(path)} is not a partial of ours")
+    return True
+
+
+def _remove_quietly(directory: Directory, name: bytes) -> None:
+    try:
+        os.unlink(name, dir_fd=directory.descriptor)
+    except FileNotFoundError:
+        pass  # most partials have none
+
+
+def _check_writable(directory: Directory, path: bytes) -> None:
+    if not os.access(b".", os.W_OK | os.X_OK, dir_fd=directory.descriptor, effective_ids=True):
+        raise DestinationUnwritable(f"the account {os.geteuid()} may not write to the directory of {os.fsdecode(path)}")
+
+
+def _free_bytes(directory: Directory) -> int:
+    try:
+        status = os.fstatvfs(directory.descriptor)
+    except OSError as exc:
+        raise DestinationFailed(f"asking for free space: {exc.strerror}") from exc
+    return status.f_bavail * status.f_frsize

@@ -1,0 +1,71 @@
+"""A file that was at the destination before the transfer.
+
+Decides what "the same, so a success" takes: that it is still the file that was compared, and that it is as safe as one
+that we had written: it may be the work of an attempt that died between its rename and its last sync.
+"""
+
+from __future__ import annotations
+
+import os
+
+from fdtcp.errors import DestinationExists
+from fdtd.storage.base import Facts
+from fdtd.storage.paths import Directories, Directory
+from fdtd.storage.posix_partial import FileSystem, destination_error
+from fdtd.storage.posix_source import PosixSource, facts_of
+
+
+class PosixExisting(PosixSource):
+    """See `fdtd.storage.base.Existing`; never changes the file."""
+
+    __slots__ = ("_before", "_directories", "_directory", "volume")
+
+    def __init__(
+        self, descriptor: int, volume: FileSystem, directories: Directories, directory: Directory, path: bytes
+    ) -> None:
+        super().__init__(descriptor, path)
+        self.volume = volume
+        self._directories = directories
+        self._directory = directory
+        self._before: Facts = self.facts()
+
+    def dress(self, mode: int, mtime_ns: int) -> None:
+        """Leave mode and time as they are."""
+
+    def sync(self) -> None:
+        """Sync the file."""
+        try:
+            os.fsync(self.descriptor)
+        except OSError as exc:
+            raise destination_error(self._path, exc) from exc
+
+    def publish(self, *, replace: bool) -> None:  # noqa: ARG002  # nothing is put in place
+        """Check that the name still leads to what was compared, and that nobody wrote to it meanwhile."""
+        name = self._path.rstrip(b"/").rsplit(b"/", 1)[1]
+        try:
+            now = facts_of(os.stat(name, dir_fd=self._directory.descriptor, follow_symlinks=False))
+        except OSError as exc:
+            raise destination_error(self._path, exc) from exc
+        if now != self._before:
+            raise DestinationExists(f"{os.fsdecode(self._path)} was changed by somebody else while it was compared")
+
+    def sync_name(self) -> None:
+        """Sync the directory."""
+        try:
+            self._directory.sync()
+        except OSError as exc:
+            raise destination_error(self._path, exc) from exc
+
+    def settle(self) -> None:
+        """Owe nothing: no directory was made."""
+
+    def retract(self) -> None:
+        """Leave it where it is: we did not put it there."""
+
+    def remove(self) -> None:
+        """Leave it where it is."""
+
+    def close(self) -> None:
+        """Close the file and give back the directory."""
+        super().close()
+        self._directories.release(self._directory)

@@ -1,0 +1,238 @@
+"""One file of a POSIX file system while it is written, made safe and put in place.
+
+Decides how each step is done there and what its errors mean; the order of the steps is `fdtd.mover.commit`'s.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from typing import Final
+
+from fdtcp.errors import (
+    DestinationBlocked,
+    DestinationExists,
+    DestinationFailed,
+    DestinationFull,
+    DestinationUnwritable,
+    DestinationVanished,
+    FdtError,
+    PathRefused,
+)
+from fdtd.storage.base import Facts
+from fdtd.storage.kernel import rename_without_clobber, sync_file_system
+from fdtd.storage.names import journal_name, partial_name
+from fdtd.storage.paths import Directories, Directory
+from fdtd.storage.posix_source import facts_of
+
+_JOURNAL: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+# A journal of ours is far smaller; whatever else stands under that name is not read into memory.
+_MAX_JOURNAL_BYTES: Final = 64 << 20
+
+
+class FileSystem:
+    """One mounted file system, as something that can be synced."""
+
+    __slots__ = ("_descriptor",)
+
+    def __init__(self, directory: Directory) -> None:
+        # A descriptor of its own, opened before the first write: write-back errors are reported once per descriptor,
+        # to those that were open when the error happened.
+        self._descriptor = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory.descriptor)
+
+    def sync(self) -> None:
+        """Sync the whole file system."""
+        try:
+            sync_file_system(self._descriptor)
+        except OSError as exc:
+            raise destination_error(b"the file system", exc) from exc
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        os.close(self._descriptor)
+
+
+class PosixPartial:
+    """See `fdtd.storage.base.Partial`; holds the lock of its inode, a user of its directory, and one descriptor."""
+
+    __slots__ = ("_directories", "_directory", "_final", "_journal", "_name", "_path", "descriptor", "volume")
+
+    def __init__(
+        self, descriptor: int, volume: FileSystem, directories: Directories, directory: Directory, path: bytes
+    ) -> None:
+        self.descriptor = descriptor
+        self.volume = volume
+        self._directories = directories
+        self._directory = directory
+        self._path = path
+        self._final = path.rstrip(b"/").rsplit(b"/", 1)[1]
+        self._name = partial_name(self._final)
+        self._journal = -1
+
+    @property
+    def path(self) -> bytes:
+        """The temporary name, absolute."""
+        return self._path.rstrip(b"/").rsplit(b"/", 1)[0] + b"/" + self._name
+
+    def write(self, view: memoryview, offset: int) -> None:
+        """Write all of `view`."""
+        try:
+            done = os.pwrite(self.descriptor, view, offset)
+            while done < len(view):
+                done += os.pwrite(self.descriptor, view[done:], offset + done)
+        except OSError as exc:
+            raise destination_error(self._path, exc) from exc
+
+    def sync_data(self) -> None:
+        """Sync the data, and the metadata needed to find it."""
+        self._sync(os.fdatasync, self.descriptor)
+
+    def dress(self, mode: int, mtime_ns: int) -> None:
+        """Set mode and times; the access time is what a fresh file has."""
+        try:
+            os.fchmod(self.descriptor, mode & 0o777)
+            os.utime(self.descriptor, ns=(mtime_ns, mtime_ns))
+        except OSError as exc:
+            raise destination_error(self._path, exc) from exc
+
+    def sync(self) -> None:
+        """fsync: not fdatasync, which may leave out mode and time."""
+        self._sync(os.fsync, self.descriptor)
+
+    def publish(self, *, replace: bool) -> None:
+        """Rename into place, after a look whether the name still leads to what was written."""
+        directory = self._directory.descriptor
+        try:
+            named = os.stat(self._name, dir_fd=directory, follow_symlinks=False)
+            held = os.fstat(self.descriptor)
+            if (named.st_ino, named.st_dev) != (held.st_ino, held.st_dev):
+                raise DestinationVanished(f"{os.fsdecode(self.path)} was replaced by another file")
+            if replace:
+                os.rename(self._name, self._final, src_dir_fd=directory, dst_dir_fd=directory)
+            else:
+                rename_without_clobber(directory, self._name, self._final)
+        except FileNotFoundError as exc:
+            raise DestinationVanished(f"{os.fsdecode(self.path)} was removed by somebody else") from exc
+        except FileExistsError as exc:
+            raise DestinationExists(f"{os.fsdecode(self._path)} was made by somebody else meanwhile") from exc
+        except OSError as exc:
+            raise destination_error(self._path, exc) from exc
+        self._forget_journal()
+
+    def sync_name(self) -> None:
+        """Sync the directory, and those above in which directories were made."""
+        try:
+            self._directory.sync()
+        except OSError as exc:
+            raise destination_error(self._path, exc) from exc
+
+    def settle(self) -> None:
+        """Let go of the debt of directories that were made."""
+        if self._directory.made_in is not None:
+            self._directories.settle(self._directory)
+
+    def retract(self) -> None:
+        """Unlink the final name, if it is still our file."""
+        self._unlink(self._final)
+
+    def remove(self) -> None:
+        """Unlink the temporary names; the journal first: one without a partial says nothing, the reverse may lie."""
+        if self._journal >= 0:
+            os.close(self._journal)
+            self._journal = -1
+        self.forget_stale_journal()
+        self._unlink(self._name)
+
+    def facts(self) -> Facts:
+        """Look at the open file."""
+        try:
+            return facts_of(os.fstat(self.descriptor))
+        except OSError as exc:
+            raise destination_error(self._path, exc) from exc
+
+    def read_journal(self) -> bytes:
+        """Read the journal beside it; what is no regular file of ours reads as none."""
+        try:
+            if self._journal < 0:
+                self._journal = os.open(journal_name(self._final), _JOURNAL, dir_fd=self._directory.descriptor)
+            status = os.fstat(self._journal)
+            if status.st_nlink != 1 or status.st_uid != os.geteuid() or status.st_size > _MAX_JOURNAL_BYTES:
+                return b""
+            return os.pread(self._journal, status.st_size, 0)
+        except OSError:
+            return b""
+
+    def append_journal(self, data: bytes) -> None:
+        """Append and fsync."""
+        try:
+            if self._journal < 0:
+                flags = _JOURNAL | os.O_CREAT | os.O_EXCL
+                self._journal = os.open(journal_name(self._final), flags, 0o600, dir_fd=self._directory.descriptor)
+            end = os.fstat(self._journal).st_size
+            if os.pwrite(self._journal, data, end) != len(data):
+                raise DestinationFull(f"no space left for the journal of {os.fsdecode(self._path)}")
+            os.fsync(self._journal)
+        except OSError as exc:
+            raise destination_error(self._path, exc) from exc
+
+    def close(self) -> None:
+        """Close; the kernel drops the lock."""
+        os.close(self.descriptor)
+        if self._journal >= 0:
+            os.close(self._journal)
+        self._directories.release(self._directory)
+
+    def forget_stale_journal(self) -> None:
+        """Remove a journal that describes a partial before this one.
+
+        It must be gone before the first byte is written: inode numbers are reused, so a journal could be taken for
+        this partial's and vouch for bytes that were never written.
+        """
+        self._unlink_plainly(journal_name(self._final))
+
+    def _sync(self, call: Callable[[int], None], descriptor: int) -> None:
+        try:
+            call(descriptor)
+        except OSError as exc:
+            raise destination_error(self._path, exc) from exc
+
+    def _forget_journal(self) -> None:
+        if self._journal >= 0:
+            os.close(self._journal)
+            self._journal = -1
+            self._unlink_plainly(journal_name(self._final))
+
+    def _unlink(self, name: bytes) -> None:
+        try:
+            named = os.stat(name, dir_fd=self._directory.descriptor, follow_symlinks=False)
+            held = os.fstat(self.descriptor)
+        except OSError:
+            return
+        if (named.st_ino, named.st_dev) == (held.st_ino, held.st_dev):
+            self._unlink_plainly(name)
+
+    def _unlink_plainly(self, name: bytes) -> None:
+        try:
+            os.unlink(name, dir_fd=self._directory.descriptor)
+        except OSError:
+            pass  # gone already, or not ours to remove: either way there is nothing more that we can do
+
+
+def destination_error(path: bytes, exc: OSError) -> FdtError:
+    """Say what an OSError at the destination means to the user."""
+    name = os.fsdecode(path)
+    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DestinationFull(f"{name}: {exc.strerror}")
+    if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return DestinationUnwritable(f"{name}: {exc.strerror} (account {os.geteuid()})")
+    if exc.errno in (errno.ELOOP, errno.ENOTDIR):
+        return DestinationBlocked(f"{name}: a symlink, or something that is no directory, is in the way")
+    if exc.errno == errno.EISDIR:
+        return DestinationBlocked(f"{name} is a directory")
+    if exc.errno == errno.EXDEV:
+        return PathRefused(f"{name} leads out of the directories that this site allows")
+    if exc.errno == errno.ENAMETOOLONG:
+        return PathRefused(f"{name}: the name is too long")
+    return DestinationFailed(f"{name}: {exc.strerror}")

@@ -1,0 +1,138 @@
+"""Reading files of a POSIX file system.
+
+Decides what may be read: regular files beneath the allowed prefixes.  Symlinks at the source are followed as long as
+what they lead to lies beneath a prefix too (data sets of experiments are often directories of symlinks).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from fdtcp.errors import FdtError, PathRefused, SourceFailed, SourceMissing, SourceNotAFile, SourceUnreadable
+from fdtd.storage.base import Facts
+from fdtd.storage.paths import Directories, Prefixes
+
+# NONBLOCK: opening a pipe must not wait for its writer.
+_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+class PosixSource:
+    """An open regular file."""
+
+    __slots__ = ("_path", "descriptor")
+
+    def __init__(self, descriptor: int, path: bytes) -> None:
+        self.descriptor = descriptor
+        self._path = path
+
+    def read_into(self, view: memoryview, offset: int) -> int:
+        """Fill `view`; see `fdtd.storage.base.Source`."""
+        done = 0
+        try:
+            while done < len(view):
+                count = os.preadv(self.descriptor, (view[done:],), offset + done)
+                if count == 0:
+                    break
+                done += count
+        except OSError as exc:
+            raise SourceFailed(f"reading {os.fsdecode(self._path)}: {exc.strerror}") from exc
+        return done
+
+    def facts(self) -> Facts:
+        """Look again."""
+        try:
+            return facts_of(os.fstat(self.descriptor))
+        except OSError as exc:
+            raise SourceFailed(f"looking at {os.fsdecode(self._path)}: {exc.strerror}") from exc
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self.descriptor)
+
+
+class PosixSources:
+    """Files beneath prefixes."""
+
+    def __init__(self, prefixes: Prefixes) -> None:
+        self._directories = Directories(prefixes)
+
+    def open(self, path: bytes) -> PosixSource:
+        """Open a regular file, following symlinks within the prefixes."""
+        try:
+            descriptor = self._open_through_symlinks(path)
+        except OSError as exc:
+            raise _source_error(path, exc) from exc
+        source = PosixSource(descriptor, path)
+        try:
+            mode = os.fstat(descriptor).st_mode
+        except OSError as exc:
+            source.close()
+            raise _source_error(path, exc) from exc
+        if not stat.S_ISREG(mode):
+            source.close()
+            raise SourceNotAFile(f"{os.fsdecode(path)} is {kind_of(mode)}")
+        return source
+
+    def close(self) -> None:
+        """Close cached directories."""
+        self._directories.close()
+
+    def _open_through_symlinks(self, path: bytes) -> int:
+        try:
+            return self._open_plain(path)
+        except OSError as exc:
+            # ENOTDIR: O_DIRECTORY met a symlink as the last directory.
+            if exc.errno not in (errno.ELOOP, errno.ENOTDIR):
+                raise
+        resolved = os.path.realpath(path, strict=True)
+        return self._open_plain(resolved)
+
+    def _open_plain(self, path: bytes) -> int:
+        directory, name = self._directories.parent_of(path)
+        try:
+            return os.open(name, _OPEN_FILE, dir_fd=directory.descriptor)
+        finally:
+            self._directories.release(directory)
+
+
+def facts_of(status: os.stat_result) -> Facts:
+    """Return what the mover wants to know of a stat result."""
+    return Facts(
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+        status.st_mode & 0o777,
+        (status.st_dev, status.st_ino),
+    )
+
+
+def kind_of(mode: int) -> str:
+    """Name the kind of a file that is not a regular one."""
+    kinds = {
+        stat.S_IFDIR: "a directory",
+        stat.S_IFLNK: "a symlink",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFIFO: "a pipe",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }
+    return kinds.get(stat.S_IFMT(mode), "a regular file")
+
+
+def _source_error(path: bytes, exc: OSError) -> FdtError:
+    name = os.fsdecode(path)
+    if exc.errno in (errno.ENOENT, errno.ENOTDIR):
+        return SourceMissing(f"{name} does not exist")
+    if exc.errno in (errno.EACCES, errno.EPERM):
+        return SourceUnreadable(f"{name} may not be read by the account {os.geteuid()}")
+    if exc.errno == errno.ENXIO:
+        return SourceNotAFile(f"{name} is a socket or a pipe")
+    if exc.errno == errno.ELOOP:
+        return SourceMissing(f"{name}: too many symlinks")
+    if exc.errno == errno.EXDEV:
+        return PathRefused(f"{name} leads out of the directories that this site allows")
+    if exc.errno == errno.ENAMETOOLONG:
+        return SourceMissing(f"{name}: the name is too long")
+    return SourceFailed(f"opening {name}: {exc.strerror}")
