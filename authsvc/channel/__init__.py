@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from authsvc.channel.acceptor import Acceptor
+    from authsvc.channel.caller import Caller, Handler
     from authsvc.channel.client import Connection
     from authsvc.channel.hello import Hello
     from authsvc.channel.limits import ChannelLimits
     from authsvc.channel.pyro import own_pyro_settings
-    from authsvc.channel.session import Caller, Handler
     from authsvc.channel.values import Value
 
 __all__ = ["Acceptor", "Caller", "ChannelLimits", "Connection", "Handler", "Hello", "Value", "own_pyro_settings"]
 
 _HOMES = {
     "Acceptor": "acceptor",
-    "Caller": "session",
+    "Caller": "caller",
     "ChannelLimits": "limits",
     "Connection": "client",
-    "Handler": "session",
+    "Handler": "caller",
     "Hello": "hello",
     "Value": "values",
     "own_pyro_settings": "pyro",

@@ -17,17 +17,19 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
+from importlib import import_module
 from typing import Final
 
 from authsvc.channel import hello
 from authsvc.channel.admissions import Admissions, Visit
+from authsvc.channel.caller import Caller, Handler
+from authsvc.channel.incident import note_incident
 from authsvc.channel.limits import ChannelLimits
-from authsvc.channel.session import Caller, Handler, log_incident, serve
 from authsvc.credentials import Credential
 from authsvc.errors import AddressTaken
 from authsvc.identity import Identity, identify
 from authsvc.tls import ServerContexts, verified_chain
-from fdtcp.errors import BadSettings, FdtError, InternalError, Phase, Side
+from fdtcp.errors import BadSettings, FdtError, Phase, Side
 
 _log: Final = logging.getLogger("authsvc.channel")
 
@@ -84,6 +86,11 @@ class Acceptor:
 
     def start(self) -> None:
         """Bind all addresses, or none, and begin to accept.  Raises AddressTaken or BadSettings."""
+        try:
+            # Here, not at the top: PYRO_* variables may make it fail; and the first caller should not wait for it.
+            import_module("authsvc.channel.session")
+        except ValueError as exc:
+            raise BadSettings(f"Pyro5 does not start: {exc}", remedy="remove the PYRO_ variables") from exc
         with ExitStack() as stack:
             for host, port in self._listen:
                 for family, address in _resolve(host, port):
@@ -129,7 +136,7 @@ class Acceptor:
         try:
             self._accept(listener)
         except Exception as exc:  # noqa: BLE001  # a daemon that no longer accepts looks alive and is not
-            log_incident("accept", exc)
+            note_incident("accept", exc)
             self._stopping.wait(_EXHAUSTED_PAUSE_S)
 
     def _accept(self, listener: socket.socket) -> None:
@@ -166,7 +173,7 @@ class Acceptor:
         except OSError as exc:
             _log.info("lost peer=%s reason=%r", visit.address, str(exc))
         except Exception as exc:  # noqa: BLE001  # the boundary of the connection: others must go on
-            log_incident(f"peer={visit.address}", exc)
+            note_incident(f"peer={visit.address}", exc)
         finally:
             self._forget(threading.current_thread(), visit)
 
@@ -207,9 +214,11 @@ class Acceptor:
             except OSError:
                 raise
             except Exception as exc:  # noqa: BLE001  # as in Session.call: a code for the peer, the rest for the log
-                incident = log_incident(f"hello peer={visit.address}", exc)
-                _refuse(tls, InternalError(f"unexpected failure, incident {incident}"), deadline)
+                _refuse(tls, note_incident(f"hello peer={visit.address}", exc), deadline)
                 return
+            # Loaded by start(); see there.
+            from authsvc.channel import session
+
             identity = caller.identity
             answer = hello.Hello(identity.dn, caller.account, identity.limited, self._version)
             hello.send_json(tls, answer.encode(), deadline)
@@ -217,7 +226,7 @@ class Acceptor:
                 "hello dn=%r account=%s peer=%s depth=%d limited=%s",
                 *(identity.dn, caller.account, caller.peer, identity.depth, identity.limited),
             )
-            serve(tls, caller, handler, self._limits)
+            session.serve(tls, caller, handler, self._limits)
 
     def _recognise(self, tls: ssl.SSLSocket, visit: Visit, deadline: float) -> Caller:
         request = hello.Request.decode(hello.receive_json(tls, deadline))

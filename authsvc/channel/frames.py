@@ -58,7 +58,7 @@ class Header:
         if self.kind != kind:
             raise ProtocolViolation(f"a message of type {self.kind} arrived where {kind} was due")
         if self.flags & _FLAG_COMPRESSED:
-            raise ProtocolViolation("a compressed message arrived; compression is not used on this channel")
+            raise ProtocolViolation("a message is compressed, which is not used on this channel")
         if self.flags & _FLAG_EXCEPTION:
             raise ProtocolViolation("an exception arrived as an object; errors travel as plain values")
         if self.flags & ~_FLAG_CORRELATION:

@@ -2,6 +2,9 @@
 
 Decides how a handler's result or failure travels: `{"ok": map}` or `{"error": problem}`, never an exception, never a
 traceback.  What the calls mean is the handler's; who the caller is was decided before.
+
+The one module of the server's side that imports Pyro5: PYRO_* variables can make that import fail, so it happens when
+an acceptor starts, after the program's main had its say (`authsvc.channel.pyro`).
 """
 
 from __future__ import annotations
@@ -9,33 +12,21 @@ from __future__ import annotations
 import logging
 import ssl
 import time
-import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 import msgpack
 from Pyro5.server import Daemon, expose
 
 from authsvc.channel import frames
+from authsvc.channel.caller import Caller, Handler
 from authsvc.channel.guard import GuardedSocket
+from authsvc.channel.incident import note_incident
 from authsvc.channel.limits import MAX_MESSAGE_BYTES, ChannelLimits
 from authsvc.channel.values import Value, check
 from authsvc.identity import Identity
 from fdtcp.errors import FdtError, InternalError, Phase, Side
 
 _log: Final = logging.getLogger("authsvc.channel")
-
-Handler: TypeAlias = Callable[[str, dict[str, Value]], dict[str, Value]]
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who calls: identity, the account that he was given, and the numeric address that he calls from."""
-
-    identity: Identity
-    account: str
-    peer: str
 
 
 @expose
@@ -57,21 +48,14 @@ class Session:
         except FdtError as exc:
             return refusal(exc, Phase.SERVICE)
         except Exception as exc:  # noqa: BLE001  # the boundary of the process: the peer gets a code, the log the rest
-            incident = log_incident(f"call={name!r} dn={self._caller.identity.dn!r} peer={self._caller.peer}", exc)
-            return refusal(InternalError(f"unexpected failure, incident {incident}"), Phase.SERVICE)
+            where = f"call={name!r} dn={self._caller.identity.dn!r} peer={self._caller.peer}"
+            return refusal(note_incident(where, exc), Phase.SERVICE)
         return reply
 
 
 def refusal(error: FdtError, phase: Phase) -> dict[str, object]:
     """Return an error as a reply.  A daemon does not know which end of a transfer it serves; the client re-sides it."""
     return {"error": error.problem(Side.DESTINATION, phase).encode()}
-
-
-def log_incident(where: str, error: Exception) -> str:
-    """Log an unexpected failure with its traceback, and return the id under which it can be found."""
-    incident = uuid.uuid4().hex[:12]
-    _log.error("incident=%s %s", incident, where, exc_info=error)
-    return incident
 
 
 class CallerDeadlines:

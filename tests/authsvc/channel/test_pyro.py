@@ -8,6 +8,9 @@ import sys
 
 import pytest
 
+from tests.authsvc.listening import Listening
+from tests.helpers.pki import Pki
+
 
 def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -46,3 +49,35 @@ assert not heavy, heavy
 """
     done = run(code)
     assert done.returncode == 0, done.stderr
+
+
+def test_importing_the_servers_side_leaves_pyro5_alone_too() -> None:
+    code = """
+import sys
+from authsvc.channel import Acceptor, Caller, Connection, own_pyro_settings
+assert "Pyro5" not in sys.modules
+own_pyro_settings()
+import authsvc.channel.session
+"""
+    done = run(code, PYRO_NOSUCH="1")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_library_tells_which_variables_are_in_the_way(pki: Pki, listening: Listening) -> None:
+    code = f"""
+import time
+from authsvc.channel import Connection
+from authsvc.credentials import Credential
+from fdtcp.errors import FdtError
+proxy = {pki.proxy.cert_path!r}
+try:
+    with Connection.open(*{listening.address!r}, credential=Credential(proxy, proxy), ca_dir={pki.certificates!r},
+                         deadline=time.monotonic() + 10) as connection:
+        connection.call("echo", {{"x": "y" * 500}}, 5)
+except FdtError as exc:
+    print(exc)
+"""
+    assert "remove the PYRO_ variables" in run(code, PYRO_NOSUCH="1").stdout
+    assert "compressed" in run(code, PYRO_COMPRESSION="1").stdout
+    harmless = run(code, PYRO_SERIALIZER="marshal", PYRO_DETAILED_TRACEBACK="1")
+    assert (harmless.returncode, harmless.stdout) == (0, ""), harmless.stderr

@@ -1,0 +1,22 @@
+"""Who calls, as a handler sees him."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from authsvc.channel.values import Value
+from authsvc.identity import Identity
+
+# (call name, argument) -> result; raises FdtError for what the caller is to be told.
+Handler: TypeAlias = Callable[[str, dict[str, Value]], dict[str, Value]]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: identity, the account that he was given, and the numeric address that he calls from."""
+
+    identity: Identity
+    account: str
+    peer: str
