@@ -113,17 +113,20 @@ def issue_proxy(  # each is one property of a proxy
     limited: bool = False,
     path_length: int | None = None,
     key: Key | None = None,
-    force: bool = True,
+    force: bool = False,
 ) -> Credential:
     """Make an RFC 3820 proxy of `parent`, which may itself be a proxy, and write it to `out`.
 
     A proxy of a limited one is limited, and none outlives its chain.  The order in the file is the one that all grid
-    tools expect: certificate, key, chain.  Raises BadCredential.
+    tools expect: certificate, key, chain.  An older proxy is replaced, anything else only with `force`.
+    Raises BadCredential or LabCaRefused.
     """
+    if os.path.lexists(out) and not force and not _holds_proxy(out):
+        raise LabCaRefused(f"{out} exists and is no proxy", remedy="keep it, or say --force to replace it")
     chain, parent_key = load(parent)
     issuer = chain[0]
-    inherited = proxy_info(issuer)
-    limited = limited or (inherited is not None and inherited.language == proxycert.LIMITED)
+    inherited = [proxy_info(certificate) for certificate in chain]
+    limited = limited or any(info is not None and info.language == proxycert.LIMITED for info in inherited)
     key = key or new_key()
     serial = x509.random_serial_number()
     name = x509.Name([*issuer.subject.rdns, x509.RelativeDistinguishedName([_common_name(str(serial))])])
@@ -136,12 +139,8 @@ def issue_proxy(  # each is one property of a proxy
         .add_extension(extension, critical=True)
     )
     certificate = builder.sign(parent_key, hashes.SHA256())
-    write_file(
-        out,
-        b"".join([encode_certificate(certificate), encode_key(key), *map(encode_certificate, chain)]),
-        0o600,
-        force=force,
-    )
+    content = [encode_certificate(certificate), encode_key(key), *map(encode_certificate, chain)]
+    write_file(out, b"".join(content), 0o600, force=True)
     return Credential(out, out)
 
 
@@ -159,6 +158,14 @@ def load(credential: Credential) -> tuple[list[x509.Certificate], Key]:
     if not isinstance(key, rsa.RSAPrivateKey):
         raise BadCredential(f"the key in {credential.key_path} is no RSA key", remedy="the lab tools use RSA only")
     return chain, key
+
+
+def _holds_proxy(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return proxy_info(x509.load_pem_x509_certificates(file.read())[0]) is not None
+    except (OSError, ValueError, CredentialRefused):
+        return False
 
 
 def subject_hash(certificate: x509.Certificate) -> str:

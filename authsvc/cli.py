@@ -54,7 +54,8 @@ def build_parser() -> argparse.ArgumentParser:
     proxy = commands.add_parser("proxy", help="make a proxy of a certificate or of another proxy")
     proxy.add_argument("--cert", required=True, metavar="FILE", help="the certificate, or a proxy file")
     proxy.add_argument("--key", metavar="FILE", help="its key (default: in the same file)")
-    proxy.add_argument("--out", required=True, metavar="FILE", help="the proxy file to write, replacing an older one")
+    proxy.add_argument("--out", required=True, metavar="FILE", help="the proxy file to write; replaces an older proxy")
+    proxy.add_argument("--force", action="store_true", help="replace what is there even if it is no proxy")
     proxy.add_argument("--hours", type=_hours, default=12.0, metavar="H", help="its lifetime (default: 12)")
     proxy.add_argument("--limited", action="store_true", help="make a limited proxy")
     proxy.add_argument("--path-length", type=_count, metavar="N", help="allow at most N proxies of this proxy")
@@ -115,7 +116,12 @@ def _proxy(options: argparse.Namespace) -> None:
 
     parent = Credential(options.cert, options.key or options.cert)
     made = ca.issue_proxy(
-        parent, options.out, hours=options.hours, limited=options.limited, path_length=options.path_length
+        parent,
+        options.out,
+        hours=options.hours,
+        limited=options.limited,
+        path_length=options.path_length,
+        force=options.force,
     )
     chain, _ = ca.load(made)
     print(f"proxy: {made.cert_path}, good until {chain[0].not_valid_after_utc:%Y-%m-%d %H:%M} UTC")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import stat
 import threading
 import time
 from dataclasses import dataclass
@@ -178,6 +179,10 @@ class GridmapFile:
             status = os.stat(self._path)
         except OSError as exc:
             raise BadGridmap(f"cannot read the grid-mapfile {self._path}: {exc.strerror}") from exc
+        if status.st_mode & stat.S_IWOTH:
+            raise BadGridmap(
+                f"the grid-mapfile {self._path} can be changed by anybody", remedy=f"chmod o-w {self._path}"
+            )
         return _State(status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
 
     def _read(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Mapping
 from typing import Final
 
@@ -23,11 +24,17 @@ def find_ca_dir(explicit: str | None, environ: Mapping[str, str]) -> str:
 
 
 def check_ca_dir(path: str) -> None:
-    """Raise BadTrust if the directory cannot be read or holds no CA: OpenSSL itself would say nothing about it."""
+    """Raise BadTrust for a directory that cannot be read, that anybody can change, or that holds no CA.
+
+    OpenSSL itself would say nothing about any of these.
+    """
     try:
         names = os.listdir(path)
+        mode = os.stat(path).st_mode
     except OSError as exc:
         raise BadTrust(f"cannot read the directory of CA certificates {path}: {exc.strerror}") from exc
+    if mode & stat.S_IWOTH:
+        raise BadTrust(f"anybody can add CAs to the directory {path}", remedy=f"chmod o-w {path}")
     if not any(_CA_FILE.fullmatch(name) for name in names):
         raise BadTrust(f"the directory of CA certificates {path} holds none (files named <hash>.0)")
 

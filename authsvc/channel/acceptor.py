@@ -92,9 +92,11 @@ class Acceptor:
         except ValueError as exc:
             raise BadSettings(f"Pyro5 does not start: {exc}", remedy="remove the PYRO_ variables") from exc
         with ExitStack() as stack:
-            for host, port in self._listen:
-                for family, address in _resolve(host, port):
-                    self._listeners.append(stack.enter_context(closing(_bind(family, address))))
+            self._listeners = [
+                stack.enter_context(closing(_bind(family, address)))
+                for host, port in self._listen
+                for family, address in _resolve(host, port)
+            ]
             stack.pop_all()
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._accepter = threading.Thread(target=self._accept_loop, name="accept", daemon=True)
@@ -109,8 +111,8 @@ class Acceptor:
         os.write(self._wake_write, b"x")
         self._accepter.join(_STOP_S)
         self._accepter = None
-        for sock in self._listeners:
-            sock.close()
+        while self._listeners:
+            self._listeners.pop().close()
         for visit in self._admissions.everybody():
             visit.wake()
         with self._threads_lock:

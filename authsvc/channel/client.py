@@ -86,7 +86,9 @@ class Connection:
         where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         with ExitStack() as stack:
             raw = stack.enter_context(dial(host, port, deadline))
-            tls = stack.enter_context(context.wrap_socket(raw, server_hostname=host, do_handshake_on_connect=False))
+            # A certificate knows neither the zone of a link-local address nor the dot at the end of a full name.
+            name = host.partition("%")[0].removesuffix(".")
+            tls = stack.enter_context(context.wrap_socket(raw, server_hostname=name, do_handshake_on_connect=False))
             try:
                 hello = _introduce(tls, where, deadline, expect_dn, Request(account, VERSION))
             except OSError as exc:

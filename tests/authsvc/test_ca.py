@@ -106,6 +106,19 @@ def test_a_proxy_of_a_limited_proxy_is_limited(pki: Pki) -> None:
     assert info.language == LIMITED
 
 
+def test_a_new_proxy_replaces_an_old_one_and_nothing_else(pki: Pki, tmp_path: Path) -> None:
+    out = tmp_path / "proxy"
+    ca.issue_proxy(pki.user, str(out), key=pki.proxy_key)
+    first = out.read_bytes()
+    ca.issue_proxy(pki.user, str(out), key=pki.proxy_key)
+    assert out.read_bytes() != first
+    for precious in (Path(pki.user.cert_path), Path(pki.user.key_path), Path(pki.lab.key_path)):
+        before = precious.read_bytes()
+        with pytest.raises(LabCaRefused, match="is no proxy"):
+            ca.issue_proxy(pki.user, str(precious), key=pki.proxy_key)
+        assert precious.read_bytes() == before
+
+
 def test_a_proxy_does_not_outlive_its_chain(pki: Pki) -> None:
     short = pki.make_proxy("ca-short", hours=0.5)
     chain, _ = ca.load(pki.make_proxy("ca-long", short, hours=12))

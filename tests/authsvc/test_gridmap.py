@@ -148,6 +148,18 @@ def test_a_vanished_file_keeps_the_last_good_map(path: Path, caplog: pytest.LogC
     assert "No such file" in caplog.text
 
 
+def test_a_map_that_anybody_can_change_is_refused(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    gridmap = GridmapFile(str(path))
+    path.write_text("/CN=x mallory\n")
+    path.chmod(0o666)
+    assert gridmap.accounts_of("/CN=x") == ("alice",)
+    assert "can be changed by anybody" in caplog.text
+    with pytest.raises(BadGridmap, match="can be changed by anybody"):
+        GridmapFile(str(path))
+    path.chmod(0o644)
+    assert gridmap.accounts_of("/CN=x") == ("mallory",)
+
+
 def test_bad_lines_are_logged_with_file_and_number(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path.write_text("/CN=x alice\nnonsense\n")
     GridmapFile(str(path))

@@ -28,6 +28,16 @@ def test_a_missing_or_empty_directory_is_refused_by_name(tmp_path: Path) -> None
         check_ca_dir(str(tmp_path / "none"))
 
 
+def test_a_directory_that_anybody_can_change_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "12345678.0").touch()
+    tmp_path.chmod(0o777)
+    with pytest.raises(BadTrust, match="anybody can add CAs") as refused:
+        check_ca_dir(str(tmp_path))
+    tmp_path.chmod(0o755)
+    assert refused.value.remedy == f"chmod o-w {tmp_path}"
+    check_ca_dir(str(tmp_path))
+
+
 def test_the_state_changes_when_a_file_comes(tmp_path: Path) -> None:
     os.utime(tmp_path, (1e9, 1e9))
     before = state_of(str(tmp_path))

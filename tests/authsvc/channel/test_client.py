@@ -126,6 +126,17 @@ def test_a_name_works_as_well_as_an_address(pki: Pki) -> None:
         assert connection.call("echo", {}, 5) == {}
 
 
+def test_the_dot_at_the_end_of_a_full_name_does_not_matter(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = socket.getaddrinfo
+
+    def resolve(host: str, *args: int, **options: int) -> object:
+        return real(host.removesuffix("."), *args, **options)
+
+    with Listening(pki, host="127.0.0.1") as listening:
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
+        open_at(pki, ("localhost.", listening.address[1])).close()
+
+
 def test_a_host_whose_certificate_names_others_is_not_authentic(pki: Pki) -> None:
     credential = pki.make_host("storage.example.org", ["192.0.2.7"])
     with Listening(pki, credential=credential) as listening, pytest.raises(NotAuthentic) as refused:
