@@ -16,6 +16,8 @@ from fdtcp.thirdparty import Progress
 from fdtcp.units import format_bit_rate, format_duration, format_rate, format_size
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from fdtcp.model.job import Job
 
 # A log that is read later wants one line in a while; a terminal is redrawn by rich.
@@ -55,6 +57,8 @@ def describe(parts: Sequence[Progress], rate: float) -> str:
     text += f"{ended} of {files} files"
     if failed:
         text += f", {failed} failed"
+    if 0 < total <= moved and ended < files:
+        text += ", being made safe"
     left = max(total - moved, 0)
     if rate > 0 and left:
         text += f", {format_duration(left / rate)} to go"
@@ -89,42 +93,49 @@ class PlainDisplay:
 
 
 class LiveDisplay:
-    """A bar for each job, drawn by rich; the log's lines scroll above it."""
+    """A bar and a line of figures for each job, drawn by rich."""
 
     def __init__(self, jobs: Sequence[Shown]) -> None:
         # rich takes 40 ms to load, which only somebody who watches should pay.
-        from rich.progress import BarColumn, TextColumn
-        from rich.progress import Progress as Bars
+        from rich.live import Live
 
         self._jobs = jobs
         self._meters = [Meter() for _ in jobs]
-        self._bars = Bars(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.fields[text]}"),
-            refresh_per_second=5,
-            transient=True,
-        )
-        self._tasks = [self._bars.add_task(_name(job.job), total=None, text="connecting") for job in jobs]
+        self._live = Live(refresh_per_second=5, transient=True)
 
     def look(self) -> None:
-        """Bring the bars up to date."""
+        """Bring the picture up to date."""
+        from rich.console import Group
+
         now = time.monotonic()
-        for task, job, meter in zip(self._tasks, self._jobs, self._meters, strict=True):
-            part = job.progress
-            rate = meter.add(now, part.moved)
-            text = describe([part], rate) if part.total else "looking at the files"
-            self._bars.update(task, total=part.total or None, completed=min(part.moved, part.total), text=text)
+        rows = [
+            _draw(job, meter.add(now, job.progress.moved)) for job, meter in zip(self._jobs, self._meters, strict=True)
+        ]
+        self._live.update(Group(*rows))
 
     def __enter__(self) -> LiveDisplay:
-        self._bars.start()
+        self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._bars.stop()
+        self._live.stop()
+
+
+def _draw(job: Shown, rate: float) -> RenderableType:
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    part = job.progress
+    bar = ProgressBar(total=part.total or None, completed=min(part.moved, part.total), width=30, pulse=not part.total)
+    head = Table.grid(padding=(0, 1))
+    percent = f"{100 * part.moved / part.total:3.0f}%" if part.total else ""
+    head.add_row(Text(f"{job.job.source.host} -> {job.job.destination.host}"), bar, Text(percent))
+    figures = describe([part], rate) if part.total else "looking at the files"
+    return Group(head, Text(f"  {figures}", no_wrap=True, overflow="ellipsis"))
 
 
 Display = PlainDisplay | LiveDisplay
@@ -133,7 +144,3 @@ Display = PlainDisplay | LiveDisplay
 def choose_display(log: Log, jobs: Sequence[Shown]) -> Display:
     """Return the display that suits where the log goes."""
     return LiveDisplay(jobs) if log.is_terminal else PlainDisplay(log, jobs)
-
-
-def _name(job: Job) -> str:
-    return f"{job.source.host} -> {job.destination.host}"

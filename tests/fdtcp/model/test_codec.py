@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fdtcp.errors import Fault, Phase, Problem, ProtocolViolation, Side, Status
+from fdtcp.model.codec import decode_message, encode_message
+
+
+class Colour(StrEnum):
+    RED = "red"
+    BLUE = "blue"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    index: int
+    name: bytes
+    colour: Colour = Colour.RED
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    text: str
+    rows: tuple[Row, ...]
+    rate: float = 0.0
+    flag: bool = False
+    problem: Problem | None = None
+    extra: int | None = None
+
+
+PROBLEM = Problem("code", "reason", "remedy", Side.SOURCE, Phase.COMMIT, Fault.SITE, True, Status.EXISTS)
+ROWS = st.builds(Row, st.integers(-(2**63), 2**63 - 1), st.binary(max_size=20), st.sampled_from(Colour))
+MESSAGES = st.builds(
+    Message,
+    st.text(max_size=20),
+    st.lists(ROWS, max_size=5).map(tuple),
+    st.floats(allow_nan=False),
+    st.booleans(),
+    st.none() | st.just(PROBLEM),
+    st.none() | st.integers(0, 9),
+)
+
+
+@given(MESSAGES, st.booleans())
+def test_what_is_encoded_is_decoded(message: Message, binary: bool) -> None:
+    assert decode_message(Message, encode_message(message, binary=binary), binary=binary) == message
+
+
+def test_a_message_is_a_map_and_a_row_a_list() -> None:
+    plain = encode_message(Message("t", (Row(1, b"\xff"),)), binary=False)
+    assert plain["rows"] == [[1, "ÿ", "red"]]
+    assert plain["text"] == "t"
+
+
+def test_what_is_missing_takes_its_default() -> None:
+    assert decode_message(Message, {"text": "t", "rows": [[1, b"x"]]}) == Message("t", (Row(1, b"x"),))
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        None,
+        [],
+        {},
+        {"text": "t"},
+        {"text": 1, "rows": []},
+        {"text": "t", "rows": {}},
+        {"text": "t", "rows": [[1]]},
+        {"text": "t", "rows": [[1, b"x", "red", 4]]},
+        {"text": "t", "rows": [[1, b"x", "green"]]},
+        {"text": "t", "rows": [[True, b"x"]]},
+        {"text": "t", "rows": [[1 << 63, b"x"]]},
+        {"text": "t", "rows": [[1, "text"]]},
+        {"text": "t", "rows": [], "flag": 1},
+        {"text": "t", "rows": [], "rate": "fast"},
+        {"text": "t", "rows": [], "rate": True},
+        {"text": "t", "rows": [], "problem": {"code": "x"}},
+        {"text": "t", "rows": [], "unknown": 1},
+        {"text": "t", "rows": [], 5: 1},
+    ],
+)
+def test_what_is_not_a_message_is_a_violation(plain: object) -> None:
+    with pytest.raises(ProtocolViolation):
+        decode_message(Message, plain)
+
+
+def test_text_that_is_no_bytes_is_a_violation() -> None:
+    with pytest.raises(ProtocolViolation):
+        decode_message(Message, {"text": "t", "rows": [[1, "\u0100"]]}, binary=False)
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.binary(max_size=5) | st.floats(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["text", "rows", "rate", "flag", "problem", "extra"]), PLAIN) | PLAIN)
+def test_no_peer_can_make_it_fail_otherwise(plain: object) -> None:
+    try:
+        decode_message(Message, plain)
+    except ProtocolViolation:
+        pass
