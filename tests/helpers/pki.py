@@ -5,7 +5,7 @@
     pki.certificates                            # the CA directory
     pki.make_proxy("limited", limited=True)     # a few ms each: all proxies share one key
 
-`hostile` makes certificates that no CA of ours would make.
+`tests.authsvc.hostile` makes certificates that no CA of ours would make.
 """
 
 from __future__ import annotations
