@@ -340,8 +340,9 @@ class Session:
     def _end(self) -> list[Command]:
         """Give every file that is left its outcome."""
         position = len(self.destination.outcomes)
-        if not self.destination.waiting and self.destination.all_expected:
-            # It was stopped when all had been done already.
+        book = self.destination
+        if book.all_expected and not book.waiting and not book.failed:
+            # It was stopped, or died, when all had been done already.
             self.problem = None
         why = self.problem or MoverDied("the writer ended before this file was final").problem(
             self.key.side, Phase.TRANSFER
