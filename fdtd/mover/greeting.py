@@ -5,7 +5,7 @@ Decides the order of the frames (see `handshake` for what they prove) and one de
 
 from __future__ import annotations
 
-import secrets
+import os
 import socket
 import time
 
@@ -43,7 +43,7 @@ class Deadline:
 def greet(stream: socket.socket, number: int, job: bytes, checksum: Checksum, secret: bytes, seconds: float) -> None:
     """Open a stream as the connector.  Raises StreamBroken, ProtocolViolation."""
     deadline = Deadline(stream, seconds)
-    mine = secrets.token_bytes(NONCE_BYTES)
+    mine = os.urandom(NONCE_BYTES)
     send_all(stream, encode_hello(number, Hello(job, checksum, mine)))
     _, theirs = deadline.read(Kind.CHALLENGE)
     nonces = (mine, theirs)
@@ -58,7 +58,7 @@ def answer(stream: socket.socket, job: bytes, checksum: Checksum, secret: bytes,
     deadline = Deadline(stream, seconds)
     number, payload = deadline.read(Kind.HELLO)
     hello = decode_hello(payload)
-    mine = secrets.token_bytes(NONCE_BYTES)
+    mine = os.urandom(NONCE_BYTES)
     send_all(stream, encode_challenge(mine))
     _, proof = deadline.read(Kind.AUTH)
     nonces = (hello.nonce, mine)

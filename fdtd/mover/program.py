@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import os
 import resource
-import traceback
 
 from fdtcp.errors import FdtError, InternalError, Phase, ProtocolViolation, Side
 from fdtcp.model.order import Ended, Role, Setup
@@ -44,6 +43,8 @@ def main(stdin: int = 0, stdout: int = 1) -> int:
         control.say(Ended(exc.problem(side, Phase.TRANSFER)))
         return 1
     except Exception as exc:  # noqa: BLE001  # the process boundary: the traceback is in the log
+        import traceback
+
         log.trouble("bug", trace=traceback.format_exc())
         error = InternalError(f"the mover failed with {type(exc).__name__}: {exc}")
         control.say(Ended(error.problem(side, Phase.TRANSFER)))

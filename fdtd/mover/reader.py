@@ -222,24 +222,22 @@ class Lane:
             self._reader.lane_over()
 
     def _keep_open(self) -> None:
-        failures = 0
-        give_up = time.monotonic() + self._reader.policy.connect_timeout
-        while failures <= _RECONNECTS and not self._reader.is_over:
+        breaks = attempts = 0
+        patience = self._reader.policy.connect_timeout
+        give_up = time.monotonic() + patience
+        while breaks <= _RECONNECTS and time.monotonic() < give_up and not self._reader.is_over:
+            attempts += 1
             try:
                 stream = self._reader.make_stream(self)
             except (OSError, StreamBroken, ProtocolViolation) as exc:
                 self._reader.trouble(self, exc)
-                if time.monotonic() >= give_up:
-                    return
             else:
                 self.streams.append(stream)
                 if stream.run(self._reader.policy.stall_timeout):
                     return
-                give_up = time.monotonic() + self._reader.policy.connect_timeout
-                if stream.moved:
-                    failures = 0
-            failures += 1
-            time.sleep(_RECONNECT_PAUSE_S * failures)
+                breaks, attempts = (1 if stream.moved else breaks + 1), 0
+                give_up = time.monotonic() + patience
+            time.sleep(min(_RECONNECT_PAUSE_S * (attempts + breaks), 2.0))
 
 
 def _pair(order: Connect, number: int) -> tuple[Endpoint, str]:

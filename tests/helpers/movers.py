@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import IO, TypeVar
 
 from fdtcp.model.order import (
+    Action,
     Connect,
     Describe,
     Described,
@@ -230,7 +231,7 @@ class Job:
     def start(self) -> None:
         """Do all that comes before the bytes."""
         self.describe()
-        if any(verdict.problem is None for verdict in self.expect().values()):
+        if any(verdict.action is not Action.SKIP for verdict in self.expect().values()):
             self.connect()
         self.release()
 

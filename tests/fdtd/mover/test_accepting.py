@@ -1,0 +1,120 @@
+"""Who is let in at a writer's door."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from pathlib import Path
+
+import pytest
+
+from fdtcp.model.order import Listen, Listening, Policy, Role, Setup, State
+from fdtd.mover.accepting import MAX_STRANGERS
+from fdtd.mover.frames import HEADER_BYTES, Header, Hello, Kind, decode_header, encode_header, encode_hello
+from tests.helpers.movers import SECRET, Job, Mover
+
+
+def test_a_reader_with_another_secret_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"x")
+    policy = Policy(connect_timeout=0.5)
+    with Job([(tmp_path / "source", tmp_path / "target")], policy, secret_of_reader=b"wrong" * 7) as job:
+        job.start()
+        end = job.reader.wait_end()
+        assert "does not know the job's secret" in job.writer.read_log()
+    assert end.problem is not None and end.problem.code == "data-connect-failed"
+    assert not (tmp_path / "target").exists()
+
+
+def test_ports_that_are_taken_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"x")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ports = (taken.getsockname()[1], 0)
+        with Job([(tmp_path / "source", tmp_path / "target")], ports=ports) as job:
+            assert job.run()[0].state is State.DONE
+
+
+def test_when_all_ports_are_taken_the_writer_says_so(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        with Mover(Setup(Role.WRITER, "0" * 32, (os.fsencode(tmp_path),))) as writer:
+            writer.say(Listen(("127.0.0.1",), (taken.getsockname()[1],), SECRET))
+            problem = writer.wait_end().problem
+    assert problem is not None and (problem.code, problem.retryable) == ("ports-exhausted", True)
+
+
+def listening_writer(tmp_path: Path, peers: tuple[str, ...] = ()) -> tuple[Mover, tuple[str, int]]:
+    writer = Mover(Setup(Role.WRITER, "0" * 32, (os.fsencode(tmp_path),)))
+    writer.say(Listen(("127.0.0.1",), (0,), SECRET, peers))
+    (endpoint,) = writer.wait_for(Listening).endpoints
+    return writer, (endpoint.address, endpoint.port)
+
+
+def is_closed(stream: socket.socket) -> bool:
+    stream.settimeout(8)
+    try:
+        return stream.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+HELLO = encode_hello(1, Hello(bytes(16), Policy().checksum, bytes(32)))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"GET / HTTP/1.1\r\nHost: here\r\n\r\n" * 3,
+        bytes(200),
+        encode_header(Header(Kind.BLOCK, 0, 0, 0, 0, 1 << 29)) + bytes(64),
+        encode_header(Header(Kind.HELLO, 0, 0, 0, 0, 1 << 60)) + bytes(64),
+        HELLO[:-1] + b"\xff",
+        HELLO + encode_header(Header(Kind.AUTH, 0, 0, 0, 0, 32)) + bytes(32),
+        HELLO + HELLO,
+        struct.pack(">I", 0xFFFFFFFF) * 40,
+    ],
+    ids=["http", "zeros", "block first", "huge hello", "damaged", "bad proof", "hello twice", "ones"],
+)
+def test_strangers_are_shown_the_door(tmp_path: Path, said: bytes) -> None:
+    writer, address = listening_writer(tmp_path)
+    with writer, socket.create_connection(address) as stranger:
+        stranger.sendall(said)
+        answer = b""
+        stranger.settimeout(8)
+        try:
+            while data := stranger.recv(4096):
+                answer += data
+        except ConnectionResetError:
+            pass
+        # At most a challenge, never a proof: the listener signs for nobody who has not proven himself.
+        kinds = [decode_header(answer[:HEADER_BYTES]).kind] if answer else []
+        assert kinds in ([], [Kind.CHALLENGE]) and len(answer) <= HEADER_BYTES + 32
+        assert writer.process.poll() is None
+
+
+def test_addresses_that_are_no_peers_are_refused(tmp_path: Path) -> None:
+    writer, address = listening_writer(tmp_path, peers=("127.9.9.9",))
+    with writer, socket.create_connection(address) as stranger:
+        assert is_closed(stranger)
+
+
+def test_silent_strangers_do_not_keep_the_reader_out(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"x")
+    strangers = []
+    try:
+        with Job([(tmp_path / "source", tmp_path / "target")]) as job:
+            job.describe()
+            job.expect()
+
+            def crowd(endpoints: tuple) -> tuple:  # type: ignore[type-arg]  # of endpoints
+                for _ in range(MAX_STRANGERS + 10):
+                    strangers.append(socket.create_connection((endpoints[0].address, endpoints[0].port)))
+                return endpoints
+
+            job.through = crowd
+            job.connect()
+            job.release()
+            assert job.writer.wait_end().problem is None
+            assert job.writer.outcomes[0].state is State.DONE
+    finally:
+        for stranger in strangers:
+            stranger.close()

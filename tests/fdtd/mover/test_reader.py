@@ -1,0 +1,163 @@
+"""The source's side of whole transfers between two real movers."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fdtcp.errors import Side
+from fdtcp.model.order import Connect, Describe, Described, Endpoint, Policy, Role, Setup, SourceFile, State, Stop
+from tests.helpers.movers import SECRET, Job, Mover
+
+MIB = 1 << 20
+
+
+def describe(prefix: Path, *paths: Path) -> list[str]:
+    """Return the problem code of each path, "" for none."""
+    with Mover(Setup(Role.READER, "0" * 32, (os.fsencode(prefix),))) as reader:
+        reader.say(Describe(3, tuple(SourceFile(index, os.fsencode(path)) for index, path in enumerate(paths))))
+        described = reader.wait_for(Described)
+    assert described.seq == 3
+    assert all(found.problem is None or found.problem.side is Side.SOURCE for found in described.found)
+    codes = {found.index: found.problem.code if found.problem else "" for found in described.found}
+    return [codes[index] for index in range(len(paths))]
+
+
+def test_each_kind_of_bad_source_has_its_problem(tmp_path: Path) -> None:
+    inside = tmp_path / "in"
+    inside.mkdir()
+    (inside / "good").write_bytes(b"x")
+    (inside / "directory").mkdir()
+    os.mkfifo(inside / "pipe")
+    (tmp_path / "outside").write_bytes(b"x")
+    (inside / "link").symlink_to("good")
+    (inside / "leading-out").symlink_to("../outside")
+    (inside / "dangling").symlink_to("nowhere")
+    (inside / "loop").symlink_to("loop")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(inside / "socket"))
+        names = ["good", "missing", "good/below", "directory", "pipe", "socket", "link", "leading-out", "dangling"]
+        paths = [inside / name for name in [*names, "loop"]] + [tmp_path / "outside", inside / ".." / "outside"]
+        assert describe(inside, *paths) == [
+            "",
+            "source-missing",
+            "source-missing",
+            "source-not-a-file",
+            "source-not-a-file",
+            "source-not-a-file",
+            "",
+            "path-refused",
+            "source-missing",
+            "source-missing",
+            "path-refused",
+            "path-refused",
+        ]
+
+
+def test_a_symlinked_directory_is_followed_within_the_prefix(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/file").write_bytes(b"content")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with Job([(tmp_path / "link/file", tmp_path / "target")], prefixes=(os.fsencode(tmp_path),)) as job:
+        assert job.run()[0].state is State.DONE
+    assert (tmp_path / "target").read_bytes() == b"content"
+    assert not (tmp_path / "target").is_symlink()
+
+
+@pytest.mark.root
+def test_an_unreadable_source_is_said_to_be_so(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"x")
+    (tmp_path / "secret").chmod(0o600)
+    setup = Setup(Role.READER, "0" * 32, (b"/",))
+    with Mover(setup, command=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")) as reader:
+        reader.say(Describe(0, (SourceFile(0, os.fsencode(tmp_path / "secret")),)))
+        (found,) = reader.wait_for(Described).found
+    assert found.problem is not None and found.problem.code == "source-unreadable"
+
+
+@pytest.mark.parametrize("size", [1000, 8 * MIB])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: os.truncate(path, 500),
+        lambda path: path.write_bytes(path.read_bytes() + b"more"),
+        lambda path: os.utime(path, ns=(0, 0)),
+        lambda path: path.unlink(),
+    ],
+    ids=["shrinks", "grows", "is rewritten", "vanishes"],
+)
+def test_a_source_that_changes_fails_alone(tmp_path: Path, size: int, change: Callable[[Path], object]) -> None:
+    pairs = []
+    for name in "ab":
+        (tmp_path / name).write_bytes(os.urandom(size))
+        pairs.append((tmp_path / name, tmp_path / "to" / name))
+    with Job(pairs) as job:
+        job.describe()
+        change(tmp_path / "a")
+        job.expect()
+        job.connect()
+        job.release()
+        assert job.writer.wait_end().problem is None
+        assert job.reader.wait_end().problem is None
+        outcomes = job.writer.outcomes
+    assert outcomes[1].state is State.DONE
+    problem = outcomes[0].problem
+    assert problem is not None and problem.side is Side.SOURCE
+    assert problem.code in ("source-changed", "source-missing")
+    assert os.listdir(tmp_path / "to") == ["b"]
+
+
+def test_a_source_that_changes_in_mid_file_fails(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(8 * MIB))
+    with Job([(source, tmp_path / "to/target")], Policy(rate_limit=4 * MIB, block_size=MIB)) as job:
+        job.start()
+        job.reader.wait_until(lambda progress: progress.moved > 0)
+        os.truncate(source, 5 * MIB)
+        job.writer.wait_end()
+        problem = job.writer.outcomes[0].problem
+    assert problem is not None and problem.code == "source-changed"
+    assert not os.listdir(tmp_path / "to")
+
+
+def test_streams_are_spread_over_pairs_of_addresses(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(os.urandom(64 * MIB))
+    policy = Policy(streams=2, block_size=MIB)
+    addresses = ("127.1.0.2", "127.2.0.2")
+    with Job([(tmp_path / "source", tmp_path / "target")], policy, addresses=addresses) as job:
+        assert job.run()[0].state is State.DONE
+        used = {
+            (stream.local.split(":")[0], stream.remote.split(":")[0])
+            for message in job.reader.messages
+            for stream in getattr(message, "streams", ())
+        }
+    assert used == {("127.1.0.2", "127.1.0.2"), ("127.2.0.2", "127.2.0.2")}
+
+
+def test_ipv6_works(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(os.urandom(MIB))
+    with Job([(tmp_path / "source", tmp_path / "target")], addresses=("::1",)) as job:
+        assert job.run()[0].state is State.DONE
+
+
+def test_a_closed_port_is_a_generic_failure(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    setup = Setup(Role.READER, "0" * 32, (os.fsencode(tmp_path),), Policy(connect_timeout=0.5))
+    with Mover(setup) as reader:
+        reader.say(Connect((Endpoint("127.0.0.1", port),), (), SECRET))
+        end = reader.wait_end()
+        assert "Connection refused" in reader.read_log()
+    assert end.problem is not None and end.problem.code == "data-connect-failed"
+    assert "refused" not in end.problem.reason
+
+
+def test_stop_ends_the_reader(tmp_path: Path) -> None:
+    with Mover(Setup(Role.READER, "0" * 32, (os.fsencode(tmp_path),))) as reader:
+        reader.say(Stop(discard=False))
+        end = reader.wait_end()
+    assert end.problem is not None and end.problem.code == "abandoned"

@@ -1,0 +1,135 @@
+"""What a damaged, cut or black-holed network does to a transfer between two real movers: nothing wrong, ever."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fdtcp.model.order import Checksum, Policy, State, StreamProgress
+from tests.helpers.movers import Job
+from tests.helpers.wire import Link
+
+MIB = 1 << 20
+
+
+def flip_once(at: int) -> Callable[[int, int, bytes], bytes]:
+    """Flip one bit of the first connection, `at` bytes after its start."""
+
+    def disturb(number: int, passed: int, data: bytes) -> bytes:
+        if number == 0 and passed <= at < passed + len(data):
+            changed = bytearray(data)
+            changed[at - passed] ^= 0x10
+            return bytes(changed)
+        return data
+
+    return disturb
+
+
+@pytest.mark.parametrize("checksum", [Checksum.ADLER32, Checksum.CRC32])
+def test_a_flipped_bit_costs_one_block(tmp_path: Path, checksum: Checksum) -> None:
+    (tmp_path / "source").write_bytes(os.urandom(8 * MIB))
+    policy = Policy(checksum=checksum, streams=1, block_size=MIB)
+    with (
+        Link(flip_once(3 * MIB)) as link,
+        Job([(tmp_path / "source", tmp_path / "target")], policy, through=link.through) as job,
+    ):
+        outcome = job.run()[0]
+        assert outcome.state is State.DONE and outcome.moved == 8 * MIB
+        assert "block-refused" in job.reader.read_log()
+        # What crossed the network: the file, and one block again.
+        assert stream_totals(job)[1].moved == 9 * MIB
+    assert (tmp_path / "target").read_bytes() == (tmp_path / "source").read_bytes()
+
+
+def test_a_flipped_bit_in_a_batch_costs_one_small_file(tmp_path: Path) -> None:
+    pairs = []
+    for number in range(50):
+        (tmp_path / f"s{number}").write_bytes(os.urandom(5000))
+        pairs.append((tmp_path / f"s{number}", tmp_path / "to" / str(number)))
+    with Link(flip_once(100_000)) as link, Job(pairs, Policy(streams=1), through=link.through) as job:
+        assert all(outcome.state is State.DONE for outcome in job.run().values())
+        assert job.reader.read_log().count("block-refused") == 1
+    for source, target in pairs:
+        assert source.read_bytes() == target.read_bytes()
+
+
+@pytest.mark.parametrize("at", [0, 40, 130, 180, 2 * MIB + 500])
+def test_a_flipped_bit_anywhere_is_never_written(tmp_path: Path, at: int) -> None:
+    """Also in a handshake, or in a header or trailer (at 2 MiB there is one within the next 500 bytes)."""
+    (tmp_path / "source").write_bytes(os.urandom(4 * MIB))
+    policy = Policy(streams=1, block_size=MIB, connect_timeout=5.0)
+    with (
+        Link(flip_once(at)) as link,
+        Job([(tmp_path / "source", tmp_path / "target")], policy, through=link.through) as job,
+    ):
+        assert job.run()[0].state is State.DONE
+    assert (tmp_path / "target").read_bytes() == (tmp_path / "source").read_bytes()
+
+
+@pytest.mark.parametrize("checksum", [Checksum.ADLER32, Checksum.NONE])
+def test_a_cut_stream_is_opened_again_and_only_its_blocks_travel_again(tmp_path: Path, checksum: Checksum) -> None:
+    def cut_the_first_two(number: int, passed: int, data: bytes) -> bytes | None:
+        return None if number < 2 and passed > 5 * MIB else data
+
+    (tmp_path / "source").write_bytes(os.urandom(24 * MIB))
+    policy = Policy(checksum=checksum, streams=2, block_size=MIB)
+    with (
+        Link(cut_the_first_two) as link,
+        Job([(tmp_path / "source", tmp_path / "target")], policy, through=link.through) as job,
+    ):
+        assert job.run()[0].state is State.DONE
+        assert job.reader_end.problem is None
+        assert link.connections > 2
+    assert (tmp_path / "target").read_bytes() == (tmp_path / "source").read_bytes()
+
+
+def test_a_black_holed_stream_counts_as_dead_and_its_block_travels_on_another(tmp_path: Path) -> None:
+    hole = threading.Event()
+
+    def swallow(number: int, passed: int, data: bytes) -> bytes:
+        if number == 0 and passed > 3 * MIB:
+            hole.set()
+            return b""
+        return data
+
+    (tmp_path / "source").write_bytes(os.urandom(16 * MIB))
+    policy = Policy(streams=2, block_size=MIB, stall_timeout=1.5)
+    with Link(swallow) as link, Job([(tmp_path / "source", tmp_path / "target")], policy, through=link.through) as job:
+        assert job.run()[0].state is State.DONE
+    assert hole.is_set()
+    assert (tmp_path / "target").read_bytes() == (tmp_path / "source").read_bytes()
+
+
+def test_when_all_streams_stay_dead_the_rest_fails_as_retryable(tmp_path: Path) -> None:
+    def cut_always(number: int, passed: int, data: bytes) -> bytes | None:
+        return None if number > 0 or passed > 2 * MIB else data
+
+    (tmp_path / "first").write_bytes(b"x" * 10)
+    (tmp_path / "source").write_bytes(os.urandom(8 * MIB))
+    policy = Policy(streams=1, block_size=MIB, connect_timeout=1.0)
+    pairs = [(tmp_path / "first", tmp_path / "to/first"), (tmp_path / "source", tmp_path / "to/target")]
+    with Link(cut_always) as link, Job(pairs, policy, through=link.through) as job:
+        outcomes = job.run()
+        assert job.reader_end.problem is not None and job.reader_end.problem.code == "streams-lost"
+        assert job.writer_end.problem is not None and job.writer_end.problem.code == "streams-lost"
+        assert job.writer.kept  # its first two blocks are safe
+    assert outcomes[0].state is State.DONE
+    assert outcomes[1].problem is not None
+    assert (outcomes[1].problem.code, outcomes[1].problem.retryable) == ("streams-lost", True)
+    assert not (tmp_path / "to/target").exists()
+
+
+def stream_totals(job: Job) -> dict[int, StreamProgress]:
+    """Return what each stream has said of itself last."""
+    from fdtcp.model.order import Progress
+
+    return {
+        stream.stream: stream
+        for message in job.reader.messages
+        if isinstance(message, Progress)
+        for stream in message.streams
+    }
