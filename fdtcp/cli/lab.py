@@ -64,10 +64,15 @@ class LabDaemon:
 
 @dataclass(slots=True)
 class Lab:
-    """The laboratory in `directory`; `extra` are more lines for fdtd.conf by section.  A context manager."""
+    """The laboratory in `directory`.  A context manager.
+
+    `extra` are more lines for fdtd.conf by section, `shared` directories that both hosts may read and write besides
+    their own.
+    """
 
     directory: str
     extra: Mapping[str, str] = field(default_factory=dict)
+    shared: tuple[str, ...] = ()
     daemons: dict[str, LabDaemon] = field(default_factory=dict)
 
     @property
@@ -166,6 +171,7 @@ class Lab:
 
     def _render(self, host: LabHost, certificate: str, key: str) -> str:
         home = os.path.join(self.directory, host.name)
+        prefixes = ", ".join((self.data(host), *self.shared)) + ","
         sections = {
             "service": f"listen = {host.control}:0,\nlog_dir = {home}/log\nstate_dir = {home}/state\n"
             f"run_dir = {home}/run",
@@ -173,7 +179,7 @@ class Lab:
             # Everything runs as the user who shows it; for root fdtd wants to be told that this is meant.
             "accounts": f"mode = same\nallow_root_self = {'yes' if os.geteuid() == 0 else 'no'}",
             "data": f"interfaces = {', '.join(host.data)}\npeers = 127.1.0.0/16, 127.2.0.0/16",
-            "paths": f"read = {self.data(host)},\nwrite = {self.data(host)},",
+            "paths": f"read = {prefixes}\nwrite = {prefixes}",
         }
         for section, lines in self.extra.items():
             sections[section] = f"{sections[section]}\n{lines}" if section in sections else lines
