@@ -42,6 +42,7 @@ __all__ = [
     "OptionRefused",
     "PathRefused",
     "Phase",
+    "PortsExhausted",
     "Problem",
     "ProtocolViolation",
     "RemoteProblem",

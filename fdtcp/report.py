@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Final
 
-from fdtcp.errors import Status, UsageError
+from fdtcp.errors import Status, UsageError, one_line
 from fdtcp.model.order import Outcome, State
 from fdtcp.model.transfer import Transfer
 
@@ -64,7 +64,7 @@ def _detail(outcome: Outcome) -> str:
     if outcome.state is State.SKIPPED:
         return f"skipped, the same file of {outcome.size} bytes is there already{checksum}"
     text = str(outcome.problem) if outcome.problem is not None else "failed"
-    ascii_text = text.encode("ascii", "replace").decode("ascii")
+    ascii_text = one_line(text).encode("ascii", "replace").decode("ascii")
     return ascii_text if len(ascii_text) <= MAX_DETAIL_CHARS else ascii_text[: MAX_DETAIL_CHARS - 3] + "..."
 
 
@@ -85,10 +85,14 @@ class ReportFile:
             raise UsageError(f"cannot write the report {path}: {exc.strerror}", remedy="choose another place") from exc
 
     def append(self, transfers: Sequence[Transfer], outcomes: Sequence[Outcome]) -> None:
-        """Note outcomes that are final; a report that is a pipe or a terminal gets all of it at the end."""
+        """Note outcomes that are final; a report that is a pipe or a terminal gets all of it at the end.
+
+        A full disk here does not stop a transfer: `finish` will meet it again, and say so.
+        """
         if self._is_regular:
-            for outcome in outcomes:
-                os.write(self._descriptor, format_line(transfers[outcome.index], outcome))
+            with contextlib.suppress(OSError):
+                for outcome in outcomes:
+                    os.write(self._descriptor, format_line(transfers[outcome.index], outcome))
 
     def finish(self, transfers: Sequence[Transfer], outcomes: Sequence[Outcome | None]) -> None:
         """Write the report whole, in order and atomically; files without an outcome are left out.  Raises OSError."""

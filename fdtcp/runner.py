@@ -108,8 +108,9 @@ class RunningJob:
         except Exception as exc:  # noqa: BLE001  # a thread's boundary: the result has the traceback
             self._trace = "".join(traceback.format_exception(exc))
             bug = InternalError(f"{type(exc).__name__}: {exc}").problem(Side.CLIENT, Phase.TRANSFER)
-            self._on_final(self.job, self._machine.ledger.finalize(bug, bug))
             self._bugs = (bug,)
+            if outcomes := self._machine.ledger.finalize(bug, bug):
+                self._on_final(self.job, outcomes)
 
     def result(self) -> JobResult:
         """Say what became of the job; before its end that is what is known by then."""

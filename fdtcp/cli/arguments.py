@@ -43,10 +43,12 @@ class CommandLine:
     given: dict[str, str] = field(default_factory=dict)
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are ours."""
+
     def error(self, message: str) -> NoReturn:
         """Raise instead of exiting with 2, which would mean "exists" to a caller."""
-        raise UsageError(message, remedy="fdtcp --help shows what can be said")
+        raise UsageError(message, remedy=f"{self.prog} --help shows what can be said")
 
 
 class _Version(argparse.Action):
@@ -120,7 +122,7 @@ _NEW: Final = {
 
 
 def _build() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="fdtcp",
         usage="fdtcp [options] SOURCE DESTINATION | fdtcp [options] --copyjobfile F | fdtcp demo [options]",
         description="Move files between two storage hosts; the bytes go from the one to the other, not through here.",

@@ -21,6 +21,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from fdtcp.cli.arguments import Parser
 from fdtcp.cli.dataset import DataSet, make_data_set
 from fdtcp.cli.lab import DESTINATION, SOURCE, Lab, LabFailed, account
 from fdtcp.cli.signals import Signals
@@ -74,14 +75,10 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         except ValueError as exc:
             raise argparse.ArgumentTypeError(str(exc)) from exc
 
-    parser = argparse.ArgumentParser(prog="fdtcp demo", description="Show a transfer between two daemons here.")
+    parser = Parser(prog="fdtcp demo", description="Show a transfer between two daemons on this machine.")
     parser.add_argument("--size", type=size, default=DEFAULT_SIZE, help="bytes to move (default: 2GiB)")
     parser.add_argument("--keep", metavar="DIR", help="work in this new directory, and leave it there")
-    parser.exit_on_error = False
-    try:
-        return parser.parse_args(arguments)
-    except argparse.ArgumentError as exc:
-        raise UsageError(str(exc)) from exc
+    return parser.parse_args(arguments)
 
 
 def _show(size: int, keep: str | None, signals: Signals) -> int:
@@ -147,12 +144,14 @@ def _transfer(lab: Lab, data: DataSet, report: str, tally: Tally, signals: Signa
         file.writelines(f"{lab.pfn(SOURCE, name)} {lab.pfn(DESTINATION, name)}\n" for name in data.names)
     code = _run_fdtcp(lab, ["--copyjobfile", copyjob, "--report", report], tally, signals)
     for name in data.blank_names:
+        _check_signals(signals)
         _say(f"and as arguments, because of its blanks: {name!r}")
         pair = [lab.pfn(SOURCE, name), lab.pfn(DESTINATION, name)]
         code = _run_fdtcp(lab, ["--report", f"{report}.arguments", *pair], tally, signals) or code
-        with open(f"{report}.arguments", "rb") as more, open(report, "ab") as whole:
-            whole.write(more.read())
-        os.unlink(more.name)
+        if os.path.exists(f"{report}.arguments"):
+            with open(f"{report}.arguments", "rb") as more, open(report, "ab") as whole:
+                whole.write(more.read())
+            os.unlink(more.name)
     return code
 
 

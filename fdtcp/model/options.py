@@ -89,7 +89,7 @@ def _yes_no(text: str) -> bool:
 
 
 def _congestion(text: str) -> str:
-    if not _WORD.fullmatch(text):
+    if text and not _WORD.fullmatch(text):
         raise ValueError(f"{text!r} is not the name of a congestion control, such as cubic or bbr")
     return text
 

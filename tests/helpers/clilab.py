@@ -13,6 +13,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from authsvc import ca
+from fdtcp.channels import Identity
 from fdtcp.cli.lab import DESTINATION, SOURCE, Lab
 from tests.helpers.dataset import make_file
 
@@ -125,3 +127,12 @@ def cli_lab(extra: dict[str, str] | None = None) -> Iterator[CliLab]:
             home = Path(directory) / "home"
             home.mkdir()
             yield CliLab(lab, home)
+
+
+@contextmanager
+def throw_away_identity() -> Iterator[Identity]:
+    """Make a CA and a user whom nobody knows."""
+    with TemporaryDirectory(prefix="fdt-id-") as directory:
+        authority = ca.init_ca(directory)
+        proxy = ca.issue_proxy(ca.issue_user(authority, "Nobody"), str(Path(directory) / "proxy"))
+        yield Identity(proxy.cert_path, authority.certificates)
