@@ -45,6 +45,8 @@ from fdtd.paths import partial_path
 # What a mover may say about its streams: more than [limits] would ever allow.
 MAX_STREAMS_SHOWN: Final = 64
 MAX_ADDRESS_CHARS: Final = 64
+# Each oddity of a mover is a line in the daemon's log; more of them than this are an attack on its disk.
+MAX_ODDITIES: Final = 100
 
 
 class SessionState(StrEnum):
@@ -145,6 +147,7 @@ class Session:
         self._listen: order.Listen | None = None
         self._ladder: list[tuple[float, Command]] = []
         self._said_ended = False
+        self._oddities = 0
 
     # the client's calls
 
@@ -262,7 +265,7 @@ class Session:
     def on_message(self, message: order.Message, now: float) -> list[Command]:
         """Take what the mover says.  Raises ProtocolViolation for what no mover of ours would say."""
         if self._said_ended:
-            return [Complain(f"{type(message).__name__} after Ended")]
+            return self._complain(f"{type(message).__name__} after Ended")
         if self.state is SessionState.ENDED or self.state is SessionState.SWEEPING:
             return []
         self.news += 1
@@ -383,7 +386,14 @@ class Session:
         kept = tuple((mine[partial.path], partial) for partial in partials if partial.path in mine)
         self.kept += tuple(partial for _, partial in kept)
         strange = len(partials) - len(kept)
-        return [RecordKept(kept), *([Complain(f"{strange} kept partials that are not of this job")] if strange else [])]
+        complaints = self._complain(f"{strange} kept partials that are not of this job") if strange else []
+        return [RecordKept(kept), *complaints]
 
     def _complaints(self, duplicates: int) -> list[Command]:
-        return [Complain(f"{duplicates} answers that had been given before")] if duplicates else []
+        return self._complain(f"{duplicates} answers that had been given before") if duplicates else []
+
+    def _complain(self, text: str) -> list[Command]:
+        self._oddities += 1
+        if self._oddities > MAX_ODDITIES:
+            raise ProtocolViolation(f"the mover is odd too often, at last: {text}")
+        return [Complain(text)]

@@ -164,6 +164,14 @@ def test_duplicates_are_ignored_and_logged() -> None:
     assert one.destination.outcomes == [done(0)]
 
 
+def test_a_mover_that_is_odd_too_often_is_a_liar() -> None:
+    one = expecting(0)
+    one.on_message(order.Finals((done(0),)), 0.0)
+    with pytest.raises(ProtocolViolation):
+        for _ in range(1000):
+            one.on_message(order.Finals((done(0),)), 0.1)
+
+
 def test_nothing_counts_after_ended() -> None:
     one = expecting(0)
     one.on_message(order.Ended(), 0.0)

@@ -229,6 +229,27 @@ def test_a_lost_clients_transfer_is_stopped_and_its_outcome_can_be_fetched_later
         }
 
 
+def test_a_new_attempt_takes_over_from_a_lost_client_and_goes_on_where_it_was(
+    daemon: RunningDaemon, tmp_path: Path
+) -> None:
+    with daemon.connect() as client:
+        lost = slow_job(client, tmp_path)
+    with daemon.connect() as client:
+        job = Job(client, Policy(), lost.files)
+        job.start()
+        outcomes, _ = job.watch()
+        assert [one.state for one in outcomes] == [State.DONE]
+        assert outcomes[0].kept > 0
+        assert outcomes[0].kept + outcomes[0].moved == outcomes[0].size
+        lost.client = client
+        before, reply = lost.watch()
+        assert [one.state for one in before] == [State.FAILED]
+        assert reply.problem is not None and "took over" in reply.problem.reason
+    assert lost.files[0][1].read_bytes() == lost.files[0][0].read_bytes()
+    assert leftovers(tmp_path) == []
+    assert registered(daemon) == set()
+
+
 @pytest.mark.parametrize("role", ["reader", "writer"])
 def test_a_killed_mover_fails_the_file_and_leaves_only_what_is_registered(
     daemon: RunningDaemon, tmp_path: Path, role: str
