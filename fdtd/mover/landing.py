@@ -6,14 +6,12 @@ partials, and the outcomes.  A partial is closed only when no stream owns a bloc
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from fdtcp.errors import DestinationExists, FdtError, Phase, Problem, Side
+from fdtcp.errors import FdtError, Phase, Problem, Side
 from fdtcp.model.order import (
     Action,
     DestinationFile,
@@ -25,8 +23,8 @@ from fdtcp.model.order import (
 )
 from fdtcp.model.order import State as End
 from fdtd.mover.commit import Item
-from fdtd.mover.frames import SMALL_FILE_BYTES, Entry, Header
-from fdtd.mover.journal import Identity, encode_records, encode_start
+from fdtd.mover.frames import SMALL_FILE_BYTES, Header
+from fdtd.mover.holding import Holding
 from fdtd.mover.log import Log
 from fdtd.mover.preflight import Decision
 from fdtd.mover.receiver import Arrival, Fate, Receiver, Reply, State
@@ -36,11 +34,6 @@ from fdtd.storage.base import Committable, Destinations, Existing, Partial, Volu
 
 # Partials that a later attempt may change belong to the account alone until they are complete.
 _PARTIAL_MODE: Final = 0o600
-
-# After these a later attempt can go on from what is safe; after all others the partial is worthless or suspect.
-_WORTH_KEEPING: Final = frozenset(
-    {"abandoned", "streams-lost", "data-connect-failed", "source-failed", "destination-full"}
-)
 
 
 class Rival(Protocol):
@@ -52,19 +45,6 @@ class Rival(Protocol):
         """Make its thread go away."""
 
 
-@dataclass(slots=True)
-class Holding:
-    """What is open for one file."""
-
-    file: DestinationFile
-    partial: Partial
-    has_journal: bool = False
-    safe: int = 0  # bytes in the journal
-    fresh: list[Extent] = field(default_factory=list)  # verified, not in the journal
-    checked: float = 0.0  # when the last checkpoint was made, or the first block came
-    busy: threading.Lock = field(default_factory=threading.Lock)  # held by who uses the descriptor outside of a block
-
-
 class Landing:
     """All files of a writer.  Methods may be called from any thread."""
 
@@ -73,23 +53,23 @@ class Landing:
         self.checksum = sum_of(policy.checksum)
         self.comparing = comparing_sum(policy.checksum)
         self.receiver = Receiver(self.checksum, self.comparing)
+        # Held to use anything here; it may be taken again by the thread that has it.
         self.lock = threading.Condition()
         self.outcomes: list[Outcome] = []
         self.kept: list[KeptPartial] = []
         self.open_files = 0  # expected files whose outcome is not decided
         self.waiting = 0  # of these, the ones that still wait for bytes
         self.finished_files = 0
-        self.touched = time.monotonic()  # when the last frame came
+        self.touched = 0.0  # when the last frame came
         self.on_verified: Callable[[Item, int], None] = lambda _item, _size: None
         self.on_all_final: Callable[[], None] = lambda: None
         self.discard = False
-        self._destinations = destinations
+        self.destinations = destinations
         self._log = log
-        self._holdings: dict[int, Holding] = {}
-        self._existing: dict[int, Existing] = {}
+        self.holdings: dict[int, Holding] = {}
+        self.existing: dict[int, Existing] = {}
         self._streams: dict[int, Rival] = {}
-        self._small_owners: dict[int, int] = {}  # file of a batch: the stream that is writing it
-        self._comparers: dict[int, int] = {}  # file: how many threads are reading what exists
+        self.users: dict[int, int] = {}  # file: threads that use what is open for it, outside of a block
 
     # --- what is expected ---------------------------------------------------------------------------------------
 
@@ -103,12 +83,16 @@ class Landing:
             if decision.partial is not None:
                 holding = Holding(file, decision.partial, has_journal=True)
                 holding.safe = sum(extent.length for extent in verdict.kept)
-                self._holdings[file.index] = holding
+                self.holdings[file.index] = holding
             if verdict.problem is not None:
-                self._fail(file.index, verdict.problem)
+                self.fail(file.index, verdict.problem)
             elif verdict.action is Action.SKIP:
                 self.receiver.finish(file.index)
                 self._conclude(arrival, End.SKIPPED, None)
+
+    def touch(self) -> None:
+        """Note that a frame has come."""
+        self.touched = time.monotonic()
 
     def is_idle(self, seconds: float) -> bool:
         """Whether no file is being received, or nothing has come for `seconds`."""
@@ -128,7 +112,7 @@ class Landing:
         with self.lock:
             del self._streams[stream.number]
             for file in self.receiver.stream_lost(stream.number):
-                self._let_go_if_final(file)
+                self.let_go_if_final(file)
             self.lock.notify_all()
 
     @property
@@ -153,7 +137,7 @@ class Landing:
         """Take the header of a BLOCK; returns where to write it, None to discard it."""
         deadline = time.monotonic() + self.policy.stall_timeout
         with self.lock:
-            self.touched = time.monotonic()
+            self.touch()
             while True:
                 fate, rivals = self.receiver.begin(stream.number, header.file, header.offset, header.length)
                 if fate is not Fate.CONTEST:
@@ -166,9 +150,9 @@ class Landing:
             if fate is Fate.DISCARD:
                 return None
             try:
-                return self._holding(header.file, journal=True).partial
+                return self._holding(header.file).partial
             except FdtError as exc:
-                self._fail(header.file, exc.problem(Side.DESTINATION, Phase.TRANSFER))
+                self.fail(header.file, exc.problem(Side.DESTINATION, Phase.TRANSFER))
                 self.receiver.void(stream.number, header.file, header.offset)
                 return None
 
@@ -176,10 +160,10 @@ class Landing:
         """Take a block that was written and verified."""
         with self.lock:
             reply = self.receiver.written(stream.number, header.file, header.offset, value)
-            holding = self._holdings.get(header.file)
+            holding = self.holdings.get(header.file)
             if holding is not None:
                 holding.fresh.append(Extent(header.offset, header.length, value))
-            self._follow(header.file)
+            self.follow(header.file)
             return reply
 
     def not_written(self, stream: Rival, header: Header, *, void: bool) -> Reply:
@@ -187,15 +171,15 @@ class Landing:
         with self.lock:
             take = self.receiver.void if void else self.receiver.damaged
             reply = take(stream.number, header.file, header.offset)
-            self._follow(header.file)
+            self.follow(header.file)
             return reply
 
     def write_failed(self, stream: Rival, header: Header, error: FdtError) -> Reply:
         """Take a block that the storage refused."""
         with self.lock:
-            self._fail(header.file, error.problem(Side.DESTINATION, Phase.TRANSFER))
+            self.fail(header.file, error.problem(Side.DESTINATION, Phase.TRANSFER))
             self.receiver.void(stream.number, header.file, header.offset)
-            self._follow(header.file)
+            self.follow(header.file)
             return Reply.DROP
 
     def discarded(self, header: Header) -> Reply:
@@ -203,118 +187,14 @@ class Landing:
         with self.lock:
             return self.receiver.discarded(header.file)
 
-    # --- small files --------------------------------------------------------------------------------------------
-
-    def may_take_small(self, stream: Rival, entry: Entry) -> bool:
-        """Whether a file of a batch is to be written; then it belongs to `stream` until `write_small` is over."""
-        deadline = time.monotonic() + self.policy.stall_timeout
-        with self.lock:
-            self.touched = time.monotonic()
-            while entry.file in self._small_owners:
-                # The batch was sent again because its stream seemed dead; its thread may be in the middle of it.
-                if not self.lock.wait(max(0.0, deadline - time.monotonic())):
-                    raise StreamBroken("another stream does not let go of a small file")
-            if self.receiver.may_take_small(entry):
-                self._small_owners[entry.file] = stream.number
-                return True
-            return False
-
-    def write_small(self, entry: Entry, content: memoryview) -> None:
-        """Write a file of a batch whose checksum was right."""
-        try:
-            self._write_small(entry, content)
-        finally:
-            with self.lock:
-                del self._small_owners[entry.file]
-                self.lock.notify_all()
-
-    def _write_small(self, entry: Entry, content: memoryview) -> None:
-        arrival = self.receiver.arrivals[entry.file]
-        try:
-            # Never continued, so it may have its mode from the start: a system call less for each file.
-            partial = self._destinations.claim(arrival.file.path, arrival.file.mode, journal=False)
-            holding = Holding(arrival.file, partial)
-            try:
-                if content:
-                    partial.write(content, 0)
-            except FdtError:
-                partial.remove()
-                partial.close()
-                raise
-        except FdtError as exc:
-            with self.lock:
-                self._fail(entry.file, exc.problem(Side.DESTINATION, Phase.TRANSFER))
-            return
-        with self.lock:
-            self._holdings[entry.file] = holding
-            self.receiver.small_written(entry)
-            self._follow(entry.file)
-
-    def small_damaged(self, entry: Entry) -> Reply:
-        """Take a file of a batch whose checksum was wrong."""
-        with self.lock:
-            del self._small_owners[entry.file]
-            self.lock.notify_all()
-            reply = self.receiver.small_damaged(entry)
-            self._follow(entry.file)
-            return reply
-
     # --- sums, ends, aborts -------------------------------------------------------------------------------------
-
-    def is_compared(self, file: int) -> bool:
-        """Whether the SUMs of a file are about a file that existed before.  Raises ProtocolViolation."""
-        with self.lock:
-            return self.receiver.arrival(file).action is Action.COMPARE
-
-    def compare_failed(self, header: Header, error: FdtError) -> Reply:
-        """Take that what exists could not be read."""
-        with self.lock:
-            self._fail(header.file, error.problem(Side.DESTINATION, Phase.VERIFY))
-            return Reply.DROP
-
-    def existing_for(self, header: Header) -> Existing | None:
-        """Return the file that this SUM is to be compared with; None if it is of no interest any more."""
-        with self.lock:
-            self.touched = time.monotonic()
-            if not self.receiver.may_compare(header.file, header.offset, header.length):
-                return None
-            try:
-                existing = self._open_existing(self.receiver.arrivals[header.file])
-            except FdtError as exc:
-                self._fail(header.file, exc.problem(Side.DESTINATION, Phase.VERIFY))
-                return None
-            self._comparers[header.file] = self._comparers.get(header.file, 0) + 1
-            return existing
-
-    def existing_read(self, file: int) -> None:
-        """Note that a thread is done with what `existing_for` gave it."""
-        with self.lock:
-            self._comparers[file] -= 1
-            if not self._comparers[file]:
-                del self._comparers[file]
-            self._let_go_if_final(file)
-
-    def compared(self, header: Header, value: int) -> Reply:
-        """Take a SUM that is equal to our own."""
-        with self.lock:
-            reply = self.receiver.compared(header.file, header.offset, header.length, value)
-            self._follow(header.file)
-            return reply
-
-    def differs(self, header: Header) -> Reply:
-        """Take a SUM that is not."""
-        with self.lock:
-            path = os.fsdecode(self.receiver.arrivals[header.file].file.path)
-            error = DestinationExists(f"{path} exists with the same size and other content")
-            self._fail(header.file, error.problem(Side.DESTINATION, Phase.VERIFY))
-            return Reply.DROP
 
     def kept_sum(self, header: Header, value: int) -> Reply:
         """Take a SUM for a part that an earlier attempt left."""
         with self.lock:
-            self.touched = time.monotonic()
+            self.touch()
             reply = self.receiver.kept_sum(header.file, header.offset, header.length, value)
-            self._follow(header.file)
+            self.follow(header.file)
             return reply
 
     def ended(self, file: int, apply: Callable[[], Reply]) -> Reply:
@@ -322,54 +202,55 @@ class Landing:
         with self.lock:
             arrival = self.receiver.arrival(file)
             reply = apply()
-            if arrival.action is Action.COMPARE and arrival.state is State.VERIFIED:
+            if arrival.action is Action.COMPARE and arrival.state is State.VERIFIED and arrival.told is None:
                 try:
-                    self._open_existing(arrival)  # an empty file: no SUM has opened it
+                    self.open_existing(file)  # an empty file: no SUM has opened it
                 except FdtError as exc:
-                    self._fail(file, exc.problem(Side.DESTINATION, Phase.VERIFY))
+                    self.fail(file, exc.problem(Side.DESTINATION, Phase.VERIFY))
                     return Reply.DROP
-            self._follow(file)
+            self.follow(file)
             return reply
 
     def fail(self, file: int, problem: Problem) -> None:
-        """Decide that a file failed, unless its outcome is decided already."""
+        """Decide that a file failed, unless its outcome is decided already.  Raises ProtocolViolation."""
         with self.lock:
-            self.receiver.arrival(file)
-            self._fail(file, problem)
+            arrival = self.receiver.arrival(file)
+            if self.receiver.fail(file, problem):
+                self._conclude_failed(arrival)
 
     def fail_open(self, problem: Problem) -> None:
         """Fail all files that still wait for bytes."""
         with self.lock:
             for file, arrival in self.receiver.arrivals.items():
                 if arrival.is_open:
-                    self._fail(file, problem)
+                    self.fail(file, problem)
 
     def fail_volume(self, volume: Volume, error: FdtError) -> None:
         """Fail the files that are being written on a volume whose sync has failed."""
         with self.lock:
-            for file, holding in list(self._holdings.items()):
+            for file, holding in list(self.holdings.items()):
                 if holding.partial.volume is volume and self.receiver.arrivals[file].is_open:
-                    self._fail(file, error.problem(Side.DESTINATION, Phase.COMMIT))
+                    self.fail(file, error.problem(Side.DESTINATION, Phase.COMMIT))
 
     def abandon(self, items: list[Item], problem: Problem) -> None:
         """Fail verified files that nobody began to commit."""
         with self.lock:
             for item in items:
-                self._fail(item.file, problem)
+                self.fail(item.file, problem)
 
     def fail_unjournalled_small(self, problem: Problem) -> None:
         """Fail the open files that are too small for a journal to be worth it."""
         with self.lock:
             for file, arrival in self.receiver.arrivals.items():
                 if arrival.is_open and arrival.file.size <= SMALL_FILE_BYTES:
-                    self._fail(file, problem)
+                    self.fail(file, problem)
 
     # --- commit and journal -------------------------------------------------------------------------------------
 
     def wait_checkpoint(self, item: Item) -> None:
         """Wait until no checkpoint of the file is being made; a verified file gets no new one."""
         with self.lock:
-            holding = self._holdings.get(item.file)
+            holding = self.holdings.get(item.file)
         if holding is not None:
             with holding.busy:
                 pass
@@ -378,100 +259,91 @@ class Landing:
         """Take the end of a commit."""
         with self.lock:
             arrival = self.receiver.arrivals[item.file]
-            self._holdings.pop(item.file, None)
-            self._existing.pop(item.file, None)
+            self.holdings.pop(item.file, None)
+            self.existing.pop(item.file, None)
             if error is None:
                 self.receiver.finish(item.file)
                 same = arrival.action is Action.COMPARE
                 self._conclude(arrival, End.SKIPPED if same else End.DONE, None)
             else:
-                self._fail(item.file, error.problem(Side.DESTINATION, Phase.COMMIT))
+                self.fail(item.file, error.problem(Side.DESTINATION, Phase.COMMIT))
+            self.lock.notify_all()
         item.partial.close()
 
     def due_for_checkpoint(self, first_s: float, next_s: float) -> list[int]:
-        """Return files with unjournalled parts: `first_s` after their first block, `next_s` after a checkpoint."""
+        """Return files that have something for their journal; see `Holding.is_due`."""
         now = time.monotonic()
         with self.lock:
             return [
                 file
-                for file, holding in self._holdings.items()
-                if holding.fresh
-                and now - holding.checked >= (next_s if holding.has_journal else first_s)
-                and self.receiver.arrivals[file].is_open
+                for file, holding in self.holdings.items()
+                if holding.is_due(now, first_s, next_s) and self.receiver.arrivals[file].is_open
             ]
 
     def checkpoint(self, file: int) -> None:
-        """Make the verified parts of a file safe, then note them in its journal: never the other way round."""
+        """Make the verified parts of a file safe, and note them in its journal."""
         with self.lock:
-            holding = self._holdings.get(file)
+            holding = self.holdings.get(file)
             if holding is None or not self.receiver.arrivals[file].is_open:
                 return
+            if not holding.busy.acquire(blocking=False):
+                return  # another thread is at it
             extents, holding.fresh = holding.fresh, []
-            holding.busy.acquire()
         error = None
         try:
-            holding.partial.sync_data()
-            data = encode_records(extents)
-            if not holding.has_journal:
-                inode = holding.partial.facts().identity[1]
-                data = encode_start(Identity.of(holding.file, self.policy.checksum, inode)) + data
-            holding.partial.append_journal(data)
-            holding.has_journal = True
-            holding.safe += sum(extent.length for extent in extents)
-            holding.checked = time.monotonic()
+            holding.checkpoint(extents, self.policy.checksum)
         except FdtError as exc:
             error = exc
         finally:
             holding.busy.release()
         with self.lock:
             if error is not None:
-                self._fail(file, error.problem(Side.DESTINATION, Phase.TRANSFER))
-            self._let_go_if_final(file)
+                self.fail(file, error.problem(Side.DESTINATION, Phase.TRANSFER))
+            self.let_go_if_final(file)
 
-    # --- helpers, called with the lock --------------------------------------------------------------------------
+    def wait_let_go(self, deadline: float) -> None:
+        """Wait until nothing is open any more, after all files are final; or until `deadline` (monotonic)."""
+        with self.lock:
+            while self.holdings and (left := deadline - time.monotonic()) > 0:
+                self.lock.wait(left)
 
-    def _holding(self, file: int, *, journal: bool) -> Holding:
-        if (holding := self._holdings.get(file)) is None:
+    # --- called with the lock --------------------------------------------------------------------------
+
+    def _holding(self, file: int) -> Holding:
+        if (holding := self.holdings.get(file)) is None:
             expected = self.receiver.arrivals[file].file
-            partial = self._destinations.claim(expected.path, _PARTIAL_MODE, journal=journal)
-            holding = self._holdings[file] = Holding(expected, partial)
-        if not holding.checked:
-            holding.checked = time.monotonic()
+            partial = self.destinations.claim(expected.path, _PARTIAL_MODE, journal=True)
+            holding = self.holdings[file] = Holding(expected, partial)
         return holding
 
-    def _open_existing(self, arrival: Arrival) -> Existing:
-        file = arrival.file
-        if (existing := self._existing.get(file.index)) is None:
-            existing = self._existing[file.index] = self._destinations.open_existing(file.path)
+    def open_existing(self, file: int) -> Existing:
+        """Return what exists, open.  Raises FdtError."""
+        if (existing := self.existing.get(file)) is None:
+            path = self.receiver.arrivals[file].file.path
+            existing = self.existing[file] = self.destinations.open_existing(path)
         return existing
 
-    def _follow(self, file: int) -> None:
+    def follow(self, file: int) -> None:
         """Do what the receiver's decision about a file asks for."""
         arrival = self.receiver.arrivals[file]
         if arrival.told is arrival.state:
-            self._let_go_if_final(file)
+            self.let_go_if_final(file)
         elif arrival.state is State.VERIFIED:
             arrival.told = State.VERIFIED
             self.waiting -= 1
-            partial: Committable = self._existing[file] if arrival.action is Action.COMPARE else self._partial(file)
+            partial: Committable = (
+                self.existing[file] if arrival.action is Action.COMPARE else self.holdings[file].partial
+            )
             replace = self.policy.on_exists is OnExists.OVERWRITE
             item = Item(file, partial, arrival.file.mode, arrival.file.mtime_ns, replace)
             self.on_verified(item, arrival.file.size)
         elif arrival.state is State.FINAL and arrival.problem is not None:
             self._conclude_failed(arrival)
 
-    def _partial(self, file: int) -> Partial:
-        return self._holdings[file].partial
-
-    def _fail(self, file: int, problem: Problem) -> None:
-        arrival = self.receiver.arrivals[file]
-        if self.receiver.fail(file, problem):
-            self._conclude_failed(arrival)
-
     def _conclude_failed(self, arrival: Arrival) -> None:
         assert arrival.problem is not None, "a failed file has a problem"
         self._conclude(arrival, End.FAILED, arrival.problem)
-        self._let_go_if_final(arrival.file.index)
+        self.let_go_if_final(arrival.file.index)
 
     def _conclude(self, arrival: Arrival, state: End, problem: Problem | None) -> None:
         file = arrival.file
@@ -493,20 +365,19 @@ class Landing:
         if self.open_files == 0:
             self.on_all_final()
 
-    def _let_go_if_final(self, file: int) -> None:
+    def let_go_if_final(self, file: int) -> None:
         """Close what is open for a failed file, once nobody uses it."""
         arrival = self.receiver.arrivals[file]
-        if arrival.state is not State.FINAL or arrival.owned or file in self._comparers:
+        if arrival.state is not State.FINAL or arrival.owned or file in self.users:
             return
-        if (existing := self._existing.pop(file, None)) is not None:
+        if (existing := self.existing.pop(file, None)) is not None:
             existing.close()
-        holding = self._holdings.get(file)
+        holding = self.holdings.get(file)
         if holding is None or not holding.busy.acquire(blocking=False):
             return  # whoever holds it calls again
-        del self._holdings[file]
+        del self.holdings[file]
         code = arrival.problem.code if arrival.problem is not None else ""
-        if holding.safe and code in _WORTH_KEEPING and self.policy.keep_partials and not self.discard:
-            self.kept.append(KeptPartial(holding.partial.path, holding.safe))
-        else:
-            holding.partial.remove()
-        holding.partial.close()
+        kept = holding.let_go(code, may_keep=self.policy.keep_partials and not self.discard)
+        if kept is not None:
+            self.kept.append(kept)
+        self.lock.notify_all()

@@ -16,6 +16,7 @@ from typing import Final
 
 from fdtcp.errors import DestinationFailed, FdtError, ProtocolViolation
 from fdtcp.model.order import Checksum, StreamProgress
+from fdtd.mover.comparing import Comparing
 from fdtd.mover.frames import (
     BATCH_BYTES,
     HEADER_BYTES,
@@ -32,6 +33,7 @@ from fdtd.mover.frames import (
 from fdtd.mover.landing import Landing
 from fdtd.mover.log import Log
 from fdtd.mover.receiver import Reply
+from fdtd.mover.smalls import Smalls
 from fdtd.mover.streams import StreamBroken, name_of, read_exactly, read_header, read_payload, send_all
 from fdtd.mover.sums import PIECE_BYTES
 from fdtd.storage.base import Existing, Partial
@@ -53,6 +55,8 @@ class ReceivingStream:
         self.said_bye = False
         self._stream = stream
         self._landing = landing
+        self._comparing = Comparing(landing)
+        self._smalls = Smalls(landing)
         self._finished = finished
         self._log = log
         self._checksum = landing.checksum
@@ -212,32 +216,32 @@ class ReceivingStream:
         expected, void = decode_trailer(trailer)
         if void:
             reply = Reply.ACK
-        elif not self._landing.is_compared(header.file):
+        elif not self._comparing.is_compared(header.file):
             reply = self._landing.kept_sum(header, expected)
         else:
             reply = self._compare(header, expected)
         self._answer(reply, header.file, header.offset, header.length)
 
     def _compare(self, header: Header, expected: int) -> Reply:
-        existing = self._landing.existing_for(header)
+        existing = self._comparing.begin(header)
         if existing is None:
             return self._landing.discarded(header)
         try:
             value = self._sum_of(existing, header)
         except FdtError as exc:
-            return self._landing.compare_failed(header, exc)
+            return self._comparing.failed(header, exc)
         finally:
-            self._landing.existing_read(header.file)
-        return self._landing.compared(header, value) if value == expected else self._landing.differs(header)
+            self._comparing.end(header.file)
+        return self._comparing.is_same(header, value) if value == expected else self._comparing.is_different(header)
 
     def _sum_of(self, existing: Existing, header: Header) -> int:
-        value = self._landing.comparing.start
+        value = self._comparing.checksum.start
         offset, end = header.offset, header.offset + header.length
         while offset < end:
             piece = self._buffer[: min(PIECE_BYTES, end - offset)]
             if existing.read_into(piece, offset) != len(piece):
                 raise DestinationFailed("the existing file became shorter while it was compared")
-            value = self._landing.comparing.update(piece, value)
+            value = self._comparing.checksum.update(piece, value)
             offset += len(piece)
         return value
 
@@ -249,12 +253,12 @@ class ReceivingStream:
         self.moved += header.length
         answers = []
         for entry, content in decode_batch(header, payload):
-            if not self._landing.may_take_small(self, entry):
+            if not self._smalls.begin(entry):
                 continue
             if self._checksum.update(content, self._checksum.start) == entry.checksum:
-                self._landing.write_small(entry, content)
+                self._smalls.write(entry, content)
                 continue
-            reply = self._landing.small_damaged(entry)
+            reply = self._smalls.damaged(entry)
             if reply is Reply.NAK:
                 answers.append(encode_header(Header(Kind.NAK, OF_BATCH, 0, entry.file, 0, entry.size)))
         answers.append(encode_header(Header(Kind.ACK, OF_BATCH, 0, header.file)))

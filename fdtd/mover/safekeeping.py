@@ -83,7 +83,7 @@ class Committer:
             self._stopped = True
             items, self._items = self._items, []
             self._wake.notify()
-        self._thread.join(timeout)
+        self._thread.join(max(0.0, timeout))
         return items
 
     def _run(self) -> None:
@@ -132,7 +132,7 @@ class Keeper:
     def stop(self, timeout: float) -> None:
         """Begin no further checkpoint."""
         self._stopped.set()
-        self._thread.join(timeout)
+        self._thread.join(max(0.0, timeout))
 
     def flush(self, deadline: float) -> None:
         """Make all verified parts safe, as far as that is done by `deadline` (monotonic)."""

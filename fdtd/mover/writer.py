@@ -167,6 +167,7 @@ class Writer:
             problem = Abandoned("the transfer was stopped").problem(Side.DESTINATION, Phase.TRANSFER)
             self._stop(deadline, problem)
         self._wait_streams(deadline)
+        self._landing.wait_let_go(deadline)
         self._tell(time.monotonic(), all_of_it=True)
         if self._landing.kept:
             self._control.say(Kept(tuple(self._landing.kept)))
@@ -176,12 +177,12 @@ class Writer:
         """End everything; what is worth it stays, all else is removed."""
         for stream in self._landing.streams:
             stream.end()
-        self._keeper.stop(0.0)
         never_begun = self._committer.stop((deadline - time.monotonic()) / 2)
         self._landing.abandon(never_begun, problem)
         self._wait_streams(deadline - _STOP_S / 2)
         # Those that were never worth a journal go first: they take no time.
         self._landing.fail_unjournalled_small(problem)
+        self._keeper.stop(deadline - time.monotonic())
         if not self._control.discard:
             self._keeper.flush(deadline)
         self._landing.fail_open(problem)

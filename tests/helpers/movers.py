@@ -46,6 +46,7 @@ from fdtcp.model.order import (
 )
 
 M = TypeVar("M", bound=Message)
+T = TypeVar("T")
 
 DEADLINE_S = 30.0
 SECRET = bytes(range(32))
@@ -56,7 +57,7 @@ class Mover:
 
     def __init__(self, setup: Setup, log: IO[bytes] | None = None, command: Sequence[str] = ()) -> None:
         self.setup = setup
-        self.log = log or tempfile.TemporaryFile()
+        self.log = log or tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
         self.messages: list[Message] = []
         self._buffer = b""
         self.process = subprocess.Popen(
@@ -170,7 +171,9 @@ class Job:
     addresses: tuple[str, ...] = ("127.0.0.1",)
     reader_command: Sequence[str] = ()
     writer_command: Sequence[str] = ()
-    through: Callable[[tuple[Endpoint, ...]], tuple[Endpoint, ...]] = lambda endpoints: endpoints  # noqa: E731  # a proxy
+    through: Callable[[tuple[Endpoint, ...]], tuple[Endpoint, ...]] = lambda endpoints: (
+        endpoints
+    )  # a link may stand between
     secret_of_reader: bytes = SECRET
     ports: tuple[int, ...] = (0,)
 
@@ -243,7 +246,7 @@ class Job:
         return self.writer.outcomes
 
 
-def _chunks(items: Sequence[M]) -> Iterable[tuple[M, ...]]:  # type: ignore[type-var]  # any item will do
+def _chunks(items: Sequence[T]) -> Iterable[tuple[T, ...]]:
     for start in range(0, len(items), 1000):
         yield tuple(items[start : start + 1000])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fdtcp.model.order import Listen, Listening, Policy, Role, Setup, State
+from fdtcp.model.order import Endpoint, Listen, Listening, Policy, Role, Setup, State
 from fdtd.mover.accepting import MAX_STRANGERS
 from fdtd.mover.frames import HEADER_BYTES, Header, Hello, Kind, decode_header, encode_header, encode_hello
 from tests.helpers.movers import SECRET, Job, Mover
@@ -35,10 +35,10 @@ def test_ports_that_are_taken_are_passed_over(tmp_path: Path) -> None:
 
 
 def test_when_all_ports_are_taken_the_writer_says_so(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        with Mover(Setup(Role.WRITER, "0" * 32, (os.fsencode(tmp_path),))) as writer:
-            writer.say(Listen(("127.0.0.1",), (taken.getsockname()[1],), SECRET))
-            problem = writer.wait_end().problem
+    setup = Setup(Role.WRITER, "0" * 32, (os.fsencode(tmp_path),))
+    with socket.create_server(("127.0.0.1", 0)) as taken, Mover(setup) as writer:
+        writer.say(Listen(("127.0.0.1",), (taken.getsockname()[1],), SECRET))
+        problem = writer.wait_end().problem
     assert problem is not None and (problem.code, problem.retryable) == ("ports-exhausted", True)
 
 
@@ -99,15 +99,15 @@ def test_addresses_that_are_no_peers_are_refused(tmp_path: Path) -> None:
 
 def test_silent_strangers_do_not_keep_the_reader_out(tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(b"x")
-    strangers = []
+    strangers: list[socket.socket] = []
     try:
         with Job([(tmp_path / "source", tmp_path / "target")]) as job:
             job.describe()
             job.expect()
 
-            def crowd(endpoints: tuple) -> tuple:  # type: ignore[type-arg]  # of endpoints
-                for _ in range(MAX_STRANGERS + 10):
-                    strangers.append(socket.create_connection((endpoints[0].address, endpoints[0].port)))
+            def crowd(endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+                address = (endpoints[0].address, endpoints[0].port)
+                strangers.extend(socket.create_connection(address) for _ in range(MAX_STRANGERS + 10))
                 return endpoints
 
             job.through = crowd

@@ -186,7 +186,7 @@ def test_a_destination_that_appears_meanwhile_is_not_replaced(tmp_path: Path, so
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
-    """A file system of 4 MiB."""
+    """Mount a file system of 4 MiB."""
     directory = tmp_path / "tiny"
     directory.mkdir()
     mounted = subprocess.run(

@@ -88,8 +88,8 @@ def test_many_small_files_arrive(tmp_path: Path) -> None:
         outcomes = job.run()
     assert len(outcomes) == 2500
     assert all(outcome.state is State.DONE for outcome in outcomes.values())
-    for source, target in pairs:
-        assert Path(os.fsdecode(source)).read_bytes() == Path(os.fsdecode(target)).read_bytes()
+    for one, other in pairs:
+        assert Path(os.fsdecode(one)).read_bytes() == Path(os.fsdecode(other)).read_bytes()
 
 
 @pytest.mark.parametrize("size", [0, 100, 2 * MIB])
