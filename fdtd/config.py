@@ -51,6 +51,9 @@ max_sessions_per_user = integer(min=1, default=20)
 outcomes_kept = duration(default="24h")
 [resume]
 keep = duration(default="7d")
+[monitoring]
+statsd = receiver(default="")
+apmon = receiver(default="")
 [limits]
 [[streams]]
 min = count(default="1")
@@ -138,6 +141,14 @@ class SessionSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MonitoringSettings:
+    """Who hears how transfers go: host and port, None for nobody."""
+
+    statsd: tuple[str, int] | None
+    apmon: tuple[str, int] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The whole file."""
 
@@ -148,6 +159,7 @@ class Settings:
     paths: PathSettings
     session: SessionSettings
     keep_partials: float  # seconds, 0: never keep
+    monitoring: MonitoringSettings
     limits: Limits
 
 
@@ -162,6 +174,7 @@ def load_config(path: str) -> Settings:
         PathSettings(**_tuples(sections["paths"])),
         SessionSettings(**sections["session"]),
         sections["resume"]["keep"],
+        MonitoringSettings(**sections["monitoring"]),
         Limits(**{name: Limit(**values) for name, values in sections["limits"].items()}),
     )
     _check_whole(settings, path or "defaults")
@@ -238,6 +251,15 @@ def _network(text: str) -> Network:
         raise ValueError(f"{text!r} is not a network: write for example 192.0.2.0/24 or 2001:db8::/32") from None
 
 
+def _receiver(text: str) -> tuple[str, int] | None:
+    if not text:
+        return None
+    host, colon, port = text.rpartition(":")
+    if not (colon and host.strip("[]") and re.fullmatch(r"\d{1,5}", port) and 0 < int(port) < 65536):
+        raise ValueError(f"{text!r} is not a host and a port: write for example collector.example.org:8125")
+    return host.strip("[]"), int(port)
+
+
 def _count(text: str) -> int:
     if not re.fullmatch(r"\d{1,9}", text.strip()):
         raise ValueError(f"{text!r} is not a whole number")
@@ -250,6 +272,7 @@ _CHECKS: Final = {
     "interface": _interface,
     "ports": _ports,
     "network": _network,
+    "receiver": _receiver,
     "count": _count,
     "size": parse_size,
     "duration": parse_duration,

@@ -27,6 +27,7 @@ from fdtd.config import Settings, format_endpoint
 from fdtd.errors import AlreadyRunning, DaemonLeaving, StateFailed
 from fdtd.launcher import Launcher
 from fdtd.live import TRANSFER_LOGS, Tools
+from fdtd.monitoring import host_name, open_emitter
 from fdtd.paths import PathPolicy
 from fdtd.ports import PortLeases
 from fdtd.registry import Registry
@@ -108,8 +109,16 @@ class Daemon:
             sweeping = stack.enter_context(self._sweeping(launcher, state))
             registry = Registry(settings.session, state)
             ports = PortLeases(*settings.data.port_range)
+            emitter = stack.enter_context(closing(open_emitter(settings)))
             tools = Tools(
-                launcher, state, ports, sweeping.start_sweep, settings.service.log_dir, settings.keep_partials
+                launcher,
+                state,
+                ports,
+                sweeping.start_sweep,
+                settings.service.log_dir,
+                settings.keep_partials,
+                emitter.emit,
+                host_name(settings),
             )
             service = Service(settings, registry, tools, path_policies(settings))
             acceptor = self._acceptor(Accounts(settings), service.handler_for)

@@ -24,6 +24,7 @@ from fdtcp.model.order import (
     Found,
     KeptPartial,
     Message,
+    Progress,
     ReleasedFile,
     Role,
     Setup,
@@ -33,6 +34,7 @@ from fdtcp.model.order import (
 from fdtd import commands as do
 from fdtd.errors import MoverSlow, SessionOver, StateFailed
 from fdtd.launcher import LAUNCH_TIMEOUT_S, Launcher
+from fdtd.monitoring import Emit, progress_record
 from fdtd.movers import RunningMover
 from fdtd.ports import PortLeases
 from fdtd.sessions import WORKING, Session, SessionState
@@ -63,6 +65,8 @@ class Tools:
     start_sweep: SweepStarter
     log_dir: str
     keep_partials: float  # seconds
+    emit: Emit
+    host: str  # as monitoring knows it
 
 
 class LiveSession:
@@ -315,6 +319,8 @@ class LiveSession:
     def _on_message(self, message: Message) -> None:
         with self._cond:
             self._perform(self.session.on_message(message, time.monotonic()))
+        if isinstance(message, Progress):
+            self._tools.emit(progress_record(self._tools.host, self.key.job, self.key.side, message, time.time()))
 
     def _on_garbage(self, error: FdtError) -> None:
         with self._cond:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import re
-import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cache
@@ -47,6 +46,7 @@ from fdtd.config import Settings
 from fdtd.errors import EndpointRefused, NoDataAddress, UnknownSession
 from fdtd.interfaces import data_addresses, data_networks
 from fdtd.live import LiveSession, Tools
+from fdtd.monitoring import host_name
 from fdtd.paths import PathPolicy
 from fdtd.peers import parse_address, why_refused
 from fdtd.registry import Registry
@@ -125,7 +125,7 @@ class Service:
             addresses = data_addresses(self._settings.data.interfaces)
         except NoDataAddress:
             addresses = ()
-        host = self._settings.service.advertise or socket.gethostname()
+        host = host_name(self._settings)
         return AboutReply(package_version(), CONTRACT_VERSION, host, addresses)
 
     def _describe(self, key: SessionKey, request: Describe) -> DescribeReply:

@@ -25,6 +25,7 @@ from fdtd.service import Service
 from fdtd.sessions import SessionKey
 from fdtd.state import StateFile
 from fdtd.sweeping import Sweeping
+from fdtmon.record import Record
 from tests.helpers.daemons import own_account
 
 ROOT = Path(__file__).parents[2]
@@ -91,7 +92,7 @@ def make_rig(tmp_path: Path) -> Iterator[RigMaker]:
             sweeping = stack.enter_context(Sweeping(launcher, state, str(log_dir), (b"/",), 3600.0))
             registry = Registry(own, state)
             ports = PortLeases(50000, 50009)
-            tools = Tools(launcher, state, ports, sweeping.start_sweep, str(log_dir), 3600.0)
+            tools = Tools(launcher, state, ports, sweeping.start_sweep, str(log_dir), 3600.0, _nobody_listens, "se1")
             service = Service(settings, registry, tools, path_policies(settings))
             stack.callback(_stop, registry)
             if ticking:
@@ -99,6 +100,10 @@ def make_rig(tmp_path: Path) -> Iterator[RigMaker]:
             return Rig(settings, launcher, state, sweeping, registry, ports, tools, service, log_dir)
 
         yield make
+
+
+def _nobody_listens(_record: Record) -> None:
+    pass
 
 
 def _session(settings: SessionSettings) -> dict[str, float]:

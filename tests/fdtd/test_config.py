@@ -44,6 +44,7 @@ def test_the_shipped_file_is_good_as_it_is() -> None:
         ("[accounts]\nmode = setuid\n", "setuid"),
         ("[session]\nclient_grace = soon\n", "30s"),
         ("[limits]\n[[streams]]\nmax = many\n", "whole number"),
+        ("[monitoring]\nstatsd = 8125\n", "collector.example.org:8125"),
         ("[service]\nlisten_on = 1\n", "unknown key"),
     ],
 )
