@@ -46,6 +46,8 @@ CLOSE_S: Final = 1.5
 # A daemon that answers `watch` at once without news must not keep both programs busy.
 WATCH_GAP_S: Final = 0.05
 RECONNECT_EVERY_S: Final = 1.0
+# What a daemon says that was started anew meanwhile.
+UNKNOWN_SESSION: Final = "unknown-session"
 # Looking at 1,000 files may mean waking up a tape robot's disk cache; a watch takes its second.
 CALL_TIMEOUT_S: Final = 60.0
 WATCH_TIMEOUT_S: Final = 15.0
@@ -145,6 +147,8 @@ class ThirdParty:
             end.is_finished = True
         elif isinstance(request, Abort):
             end.is_aborted = end.is_over = True
+        elif problem.code == UNKNOWN_SESSION:
+            end.fail(DaemonLost(f"the {side}'s daemon no longer knows the job").problem(side, Phase.TRANSFER))
         else:
             end.fail(problem)
         return self._go_on(now)
@@ -275,7 +279,8 @@ class ThirdParty:
                     return Abort(self.job, discard=False, side=end.side)
                 return self.agenda.watch(end, contract.MAX_WATCH_S)
             case Stage.CLOSING if not end.is_finished:
-                if not (end.has_ended or end.is_aborted):
+                is_about_to_end = self._is_good and self.ledger.is_released
+                if not (end.has_ended or end.is_aborted or is_about_to_end):
                     return Abort(self.job, discard=False, side=end.side)
                 return Finish(self.job, end.side)
             case Stage.CLOSING:
@@ -310,14 +315,30 @@ class ThirdParty:
                 return Event.ALL_SAID
             case Stage.SETTLING | Stage.ABORTING if source.is_over and destination.is_over:
                 return Event.BOTH_OVER
+            case Stage.SETTLING if self._is_good:
+                return Event.BOTH_OVER
             case Stage.CLOSING if source.link is destination.link is Link.CLOSED:
                 return Event.BOTH_OVER
-            case Stage.SETTLING if any(end.link is Link.OPENING and not end.was_opened for end in ends):
-                # Whoever has two hosts in trouble should learn of both at once.
+            case Stage.SETTLING if any(self._is_awaited(end) for end in ends):
                 return None
             case Stage.SETTLING | Stage.ABORTING | Stage.CLOSING if is_late:
                 return Event.TOO_LONG
         return None
+
+    def _is_awaited(self, end: End) -> bool:
+        """Whether to wait for that daemon, whatever the other end does.  Both waits end by themselves."""
+        # Whoever has two hosts in trouble should learn of both at once.
+        is_first_contact = end.link is Link.OPENING and not end.was_opened
+        # A daemon that is gone for a moment may know of files that became safe.
+        is_lost = self.agenda.is_started and end.lost_since is not None and not end.is_over
+        return is_first_contact or is_lost
+
+    @property
+    def _is_good(self) -> bool:
+        """Whether all is said that matters: a reader that still closes its books has nothing to add to that."""
+        destination = self.ends[Side.DESTINATION]
+        is_ended_well = destination.has_ended and destination.problem is None
+        return is_ended_well and self.ledger.is_settled and not self.ledger.has_hearsay
 
     def _move(self, event: Event, now: float) -> None:
         target = MOVES.get((self.stage, event))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from fdtcp import thirdparty
@@ -107,6 +109,20 @@ def test_a_job_without_trouble_is_described_expected_prepared_started_released_a
     assert play.machine.problems == ()
 
 
+def test_a_reader_that_still_closes_its_books_is_not_waited_for() -> None:
+    play = Play(1)
+
+    def linger(request: Request) -> None:
+        if isinstance(request, Watch) and request.side is Side.SOURCE:
+            play.pair.reader_ended = False
+
+    play.pair.on_call = linger
+    play.play()
+    assert play.states() == ["done"]
+    assert play.pair.names(Side.SOURCE) == ["Describe", "StartSend", "Release", "Finish"]
+    assert play.now < 3
+
+
 def test_the_writer_starts_while_the_reader_still_looks() -> None:
     play = Play(1)
     play.play()
@@ -161,6 +177,7 @@ def test_no_stream_is_opened_when_all_is_there_already() -> None:
     play.pair.same = {b"/out/0", b"/out/1"}
     play.play()
     assert play.states() == ["skipped", "skipped"]
+    assert play.pair.names(Side.SOURCE) == ["Describe", "Abort", "Finish"]
     assert "PrepareReceive" not in play.pair.names(Side.DESTINATION)
     assert play.now < 2
 
@@ -378,3 +395,27 @@ def test_progress_says_how_far_the_job_is() -> None:
     assert play.machine.ends[Side.SOURCE].link is Link.CLOSED
     assert {"described", "prepared", "started", "first final"} <= play.machine.times.keys()
     assert Finish.__name__ in play.pair.names(Side.SOURCE)
+
+
+def test_a_destination_that_is_lost_is_the_root_cause_of_broken_streams() -> None:
+    play = Play(2)
+    play.pair.is_stalled = True
+    play.play(until=3.0)
+    play.cut = {Side.DESTINATION}
+    play.pair.reader_ended = True
+    play.pair.reader_problem = StreamsLost("all streams broke").problem(Side.SOURCE, Phase.TRANSFER)
+    play.go_on()
+    assert play.reasons() == {DaemonLost.code}
+
+
+def test_a_daemon_that_was_started_anew_has_lost_the_job() -> None:
+    play = Play(1)
+    unknown = MoverDied("no such job").problem(Side.SOURCE, Phase.TRANSFER)
+
+    def forget(request: Request) -> None:
+        if isinstance(request, Release):
+            raise RemoteProblem(dataclasses.replace(unknown, code=thirdparty.UNKNOWN_SESSION))
+
+    play.pair.on_call = forget
+    play.play()
+    assert play.reasons() == {DaemonLost.code}
