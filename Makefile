@@ -54,5 +54,8 @@ bench: $(VENV)/.dev
 	@tests/install_tools bench
 	@$(BIN)/python -m benchmarks.compare
 
+docs: $(VENV)/.run
+	@$(BIN)/python docs/errortable.py > docs/errors.md
+
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
