@@ -16,13 +16,16 @@ from fdtd.mover.frames import (
     NONCE_BYTES,
     Hello,
     Kind,
+    check_header,
+    check_payload,
+    decode_header,
     decode_hello,
     encode_auth,
     encode_challenge,
     encode_hello,
 )
 from fdtd.mover.handshake import CONNECTOR, LISTENER, is_proven, prove
-from fdtd.mover.streams import expect_kind, read_header, read_payload, send_all
+from fdtd.mover.streams import StreamBroken, send_all
 
 
 class Deadline:
@@ -34,10 +37,30 @@ class Deadline:
 
     def read(self, kind: Kind) -> tuple[int, bytes]:
         """Read one control frame of that kind; returns its `file` field and payload."""
-        self._stream.settimeout(max(0.001, self._end - time.monotonic()))
-        header = read_header(self._stream, memoryview(bytearray(HEADER_BYTES)))
-        expect_kind(header, kind)
-        return header.file, read_payload(self._stream, header)
+        header = decode_header(self._take(HEADER_BYTES))
+        if header.kind is not kind:
+            raise ProtocolViolation(f"a {header.kind.name} where {kind.name} was due")
+        check_header(header)
+        payload = self._take(header.length)
+        check_payload(header, payload)
+        return header.file, payload
+
+    def _take(self, count: int) -> bytes:
+        """Read exactly so many bytes; a peer that sends them one by one gets no more time for it."""
+        data = b""
+        while len(data) < count:
+            left = self._end - time.monotonic()
+            if left <= 0:
+                raise StreamBroken("the handshake took too long")
+            self._stream.settimeout(left)
+            try:
+                piece = self._stream.recv(count - len(data))
+            except OSError as exc:
+                raise StreamBroken(f"receiving: {exc.strerror or 'no byte for too long'}") from exc
+            if not piece:
+                raise StreamBroken("the stream ended")
+            data += piece
+        return data
 
 
 def greet(stream: socket.socket, number: int, job: bytes, checksum: Checksum, secret: bytes, seconds: float) -> None:

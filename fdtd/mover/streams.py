@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from struct import pack
 from typing import Final
 
-from fdtcp.errors import FdtError, ProtocolViolation, SourceFailed
+from fdtcp.errors import FdtError, SourceFailed
 from fdtcp.model.order import Endpoint, Policy
 from fdtd.mover.frames import HEADER_BYTES, Header, check_header, check_payload, decode_header
 
@@ -182,9 +182,3 @@ def send_file(stream: socket.socket, descriptor: int, offset: int, length: int) 
             raise SourceFailed(f"reading at {offset + sent}: {exc.strerror}") from exc
         raise StreamBroken(f"sending: {exc.strerror}") from exc
     return sent
-
-
-def expect_kind(header: Header, kind: int) -> None:
-    """Refuse any other frame.  Raises ProtocolViolation."""
-    if header.kind != kind:
-        raise ProtocolViolation(f"a {header.kind.name} where another frame was due")
