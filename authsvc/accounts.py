@@ -16,13 +16,15 @@ from authsvc.errors import AccountRefused, NotMapped
 MIN_UID: Final = 1000
 
 
-def choose_account(dn: str, accounts: Sequence[str], requested: str | None) -> str:
-    """Return the requested account if the map allows it for `dn`, the map's first one if none was requested.
+def choose_account(dn: str, accounts: Sequence[str], requested: str | None, *, where: str = "the grid-mapfile") -> str:
+    """Return the requested account if it is one of the `accounts` of `dn`, the first one if none was requested.
+
+    `where` names for the message what was looked at.
 
     Raises NotMapped.
     """
     if not accounts:
-        raise NotMapped(f"{dn} is not in the grid-mapfile")
+        raise NotMapped(f"{dn} is not in {where}")
     if requested is None:
         return accounts[0]
     if requested not in accounts:

@@ -75,6 +75,24 @@ class BadGridmap(FdtError):
     fault = Fault.SITE
 
 
+class AccountsUnknown(FdtError):
+    """The site's account service cannot be asked, and no earlier answer is young enough."""
+
+    code = "accounts-unknown"
+    fault = Fault.SITE
+    retryable = True
+    remedy_text = "retry in a minute; the site's administrator finds the reason in the daemon's log"
+
+
+class NotAHost(FdtError):
+    """Somebody asks the account service who is not one of the site's daemons."""
+
+    code = "not-a-host"
+    fault = Fault.SITE
+    status = Status.PERMISSION
+    remedy_text = "add the DN of the daemon's host certificate to [service] callers in authsvc.conf"
+
+
 class TooManyConnections(FdtError):
     """This caller, or all together, hold as many connections as the daemon allows."""
 

@@ -6,6 +6,7 @@ decided by the configspec that each program brings along; what they mean, by the
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -27,10 +28,11 @@ def load_settings(
 ) -> Sections:
     """Read the file at `path` and check it against the configspec lines `spec`.
 
-    Besides ConfigObj's own checks a spec may use `size` (bytes), `duration` (seconds) and those given in `checks`
-    (functions from text to value that raise ValueError with what is allowed).  Keys that the file leaves out take the
-    spec's defaults; an empty `path` gives all defaults.  Each check has a `_list` form for keys with several values
-    (`size_list`), which takes one value without a comma, too.
+    Besides ConfigObj's own checks a spec may use `size` (bytes), `duration` (seconds), `absolute` (a path; as
+    `absolute_if_any` it may be empty), `listen` (address and port) and those given in `checks` (functions from text to
+    value that raise ValueError with what is allowed).  Keys that the file leaves out take the spec's defaults; an empty
+    `path` gives all defaults.  Each check has a `_list` form for keys with several values (`size_list`), which takes
+    one value without a comma, too.
 
     Raises BadSettings that lists *all* bad keys, each with file, line, key and what is allowed.
     """
@@ -45,7 +47,7 @@ def load_settings(
         raise BadSettings(f"{path} is not UTF-8 text: {exc}") from exc
     except OSError as exc:
         raise BadSettings(f"cannot read the configuration {path}: {exc.strerror or exc}") from exc
-    all_checks = {"size": parse_size, "duration": parse_duration, **(checks or {})}
+    all_checks = {**_COMMON, **(checks or {})}
     functions = {name: _adapt(check) for name, check in all_checks.items()}
     functions |= {f"{name}_list": _adapt_list(check) for name, check in all_checks.items()}
     verdict = parsed.validate(Validator(functions), preserve_errors=True)
@@ -62,6 +64,35 @@ def load_settings(
         lines = _key_lines(path)
         raise BadSettings("; ".join(_locate(item, path, lines) for item in bad))
     return dict(parsed)
+
+
+def parse_absolute(text: str) -> str:
+    """Read an absolute path without `..`.  Raises ValueError."""
+    if not text.startswith("/") or "\0" in text or ".." in text.split("/"):
+        raise ValueError(f"{text!r} is not an absolute path")
+    return text
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """Read a numeric address and a port to listen on.  Raises ValueError."""
+    match = re.fullmatch(r"(?:\[(?P<six>[0-9a-fA-F:.]+)\]|(?P<four>[0-9.]+)):(?P<port>\d{1,5})", text.strip())
+    try:
+        if match is None or int(match["port"]) > 65535:
+            raise ValueError
+        return str(ipaddress.ip_address(match["six"] or match["four"])), int(match["port"])
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is not a numeric address and port: write for example 0.0.0.0:8444 or [::1]:8444"
+        ) from None
+
+
+_COMMON: Mapping[str, Callable[..., object]] = {
+    "size": parse_size,
+    "duration": parse_duration,
+    "absolute": parse_absolute,
+    "absolute_if_any": lambda text: text and parse_absolute(text),
+    "listen": parse_listen,
+}
 
 
 class _Bad:

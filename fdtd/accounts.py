@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import pwd
 
+from authsvc.accountmap import AccountMap, AccountSource
 from authsvc.accounts import choose_account, local_account
+from authsvc.credentials import Credential
 from authsvc.errors import AccountRefused
-from authsvc.gridmap import GridmapFile
 from authsvc.identity import Identity
+from authsvc.service_client import SiteAccounts
 from fdtcp.errors import BadSettings
 from fdtd.config import Settings, is_loopback_only
 
@@ -51,19 +53,33 @@ class Accounts:
     """The map from identities to accounts, under the rules of the mode."""
 
     def __init__(self, settings: Settings) -> None:
-        """Read the grid-mapfile.  Raises BadGridmap."""
+        """Read the maps, where they are files.  Raises BadGridmap."""
         self._settings = settings.accounts
-        self._gridmap = GridmapFile(settings.security.gridmap)
-        self._gridmap.current()
+        self._source = _open_source(settings)
+
+    def check(self) -> None:
+        """Try whether the site's service, if there is one, answers.  Raises the FdtError that explains why not."""
+        if isinstance(self._source, SiteAccounts):
+            self._source.check()
 
     def authorise(self, identity: Identity, requested: str | None) -> str:
-        """Return the account.  Raises NotMapped, AccountRefused."""
-        mapped = self._gridmap.accounts_of(identity.dn)
+        """Return the account.  Raises NotMapped, AccountRefused, AccountsUnknown."""
+        mapped = self._source.accounts_of(identity)
         if self._settings.mode != "same":
-            return local_account(choose_account(identity.dn, mapped, requested), self._settings.min_uid).pw_name
+            account = choose_account(identity.dn, mapped, requested, where=self._source.name)
+            return local_account(account, self._settings.min_uid).pw_name
         own = own_account()
-        account = choose_account(identity.dn, mapped, own if requested is None and own in mapped else requested)
+        wanted = own if requested is None and own in mapped else requested
+        account = choose_account(identity.dn, mapped, wanted, where=self._source.name)
         if account != own:
             # Here the mapping only authorises: there is no other account to change to.
             raise AccountRefused(f"{identity.dn} maps to {account!r}, but movers run as {own!r} here")
         return account
+
+
+def _open_source(settings: Settings) -> AccountSource:
+    security, accounts = settings.security, settings.accounts
+    if accounts.source is None:
+        return AccountMap(security.gridmap, security.fqanmap)
+    credential = Credential(security.certificate, security.key)
+    return SiteAccounts(*accounts.source, credential, security.ca_dir, fresh_s=accounts.cache, stale_s=accounts.stale)

@@ -11,9 +11,9 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
+from authsvc.service_words import DEFAULT_PORT as ACCOUNT_PORT
 from fdtcp.errors import BadSettings
 from fdtcp.settings import Sections, load_settings
-from fdtcp.units import parse_duration, parse_size
 from fdtd.limits import Limit, Limits
 
 DEFAULT_CONFIG: Final = "/etc/fdtcp/fdtd.conf"
@@ -31,7 +31,11 @@ certificate = absolute(default="/etc/grid-security/fdt/fdtcert.pem")
 key = absolute(default="/etc/grid-security/fdt/fdtkey.pem")
 ca_dir = absolute(default="/etc/grid-security/certificates")
 gridmap = absolute(default="/etc/grid-security/grid-mapfile")
+fqanmap = absolute_if_any(default="")
 [accounts]
+source = account_source(default="file")
+cache = duration(default="1m")
+stale = duration(default="1h")
 mode = option("sudo", "root", "same", default="sudo")
 min_uid = integer(min=1, default=1000)
 allow_root_self = boolean(default=no)
@@ -94,23 +98,34 @@ class ServiceSettings:
 
 @dataclass(frozen=True, slots=True)
 class SecuritySettings:
-    """The daemon's credential, the authorities that it trusts, and the map from DNs to accounts."""
+    """The daemon's credential, the authorities that it trusts, and the maps from DNs and FQANs to accounts.
+
+    An empty `fqanmap` means that there is none.
+    """
 
     certificate: str
     key: str
     ca_dir: str
     gridmap: str
+    fqanmap: str
 
 
 @dataclass(frozen=True, slots=True)
 class AccountSettings:
-    """How a mover gets to run as the mapped account."""
+    """Who knows the accounts, and how a mover gets to run as the mapped one.
+
+    `source` is the host and port of the site's account service, None for the files of this host; its answers are used
+    for `cache` seconds, and for `stale` seconds while it does not answer.
+    """
 
     mode: str
     min_uid: int
     allow_root_self: bool
     sudo: str
     launcher: str
+    source: tuple[str, int] | None = None
+    cache: float = 60.0
+    stale: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,22 +223,16 @@ def _tuples(section: Sections) -> dict[str, Any]:  # Any: the configspec says wh
     return {key: tuple(value) if isinstance(value, list) else value for key, value in section.items()}
 
 
-def _listen(text: str) -> tuple[str, int]:
-    match = re.fullmatch(r"(?:\[(?P<six>[0-9a-fA-F:.]+)\]|(?P<four>[0-9.]+)):(?P<port>\d{1,5})", text.strip())
-    try:
-        if match is None or int(match["port"]) > 65535:
-            raise ValueError
-        return str(ipaddress.ip_address(match["six"] or match["four"])), int(match["port"])
-    except ValueError:
-        raise ValueError(
-            f"{text!r} is not a numeric address and port: write for example 0.0.0.0:8444 or [::1]:8444"
-        ) from None
-
-
-def _absolute(text: str) -> str:
-    if not text.startswith("/") or "\0" in text or ".." in text.split("/"):
-        raise ValueError(f"{text!r} is not an absolute path")
-    return text
+def _account_source(text: str) -> tuple[str, int] | None:
+    if text == "file":
+        return None
+    match = re.fullmatch(
+        r"authsvc://(?:\[(?P<six>[0-9a-fA-F:.]+)\]|(?P<host>[A-Za-z0-9.\-]+))(?::(?P<port>\d{1,5}))?/?", text
+    )
+    port = int(match["port"] or ACCOUNT_PORT) if match else 0
+    if match is None or not 0 < port < 65536:
+        raise ValueError(f"{text!r} is neither file nor a service: write for example authsvc://auth.example.org:8445")
+    return match["six"] or match["host"], port
 
 
 def _interface(text: str) -> str:
@@ -267,13 +276,10 @@ def _count(text: str) -> int:
 
 
 _CHECKS: Final = {
-    "listen": _listen,
-    "absolute": _absolute,
+    "account_source": _account_source,
     "interface": _interface,
     "ports": _ports,
     "network": _network,
     "receiver": _receiver,
     "count": _count,
-    "size": parse_size,
-    "duration": parse_duration,
 }

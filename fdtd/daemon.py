@@ -93,7 +93,9 @@ class Daemon:
         """Try what can be tried beside a running daemon.  Raises the FdtError that a start would meet."""
         check_mode(self._settings)
         make_directories(self._settings)
-        self._acceptor(Accounts(self._settings), _nobody)
+        accounts = Accounts(self._settings)
+        accounts.check()
+        self._acceptor(accounts, _nobody)
 
     def run(self, ready: Callable[[str], None]) -> None:
         """Serve until a signal says to leave; `ready` hears where it listens.  Raises FdtError if it cannot start."""

@@ -118,10 +118,10 @@ def test_a_half_written_file_keeps_the_last_good_map_and_says_so_once(
     path.write_bytes(content)
     # An hour ago: nobody is writing it any more.
     os.utime(path, (1e9, 1e9))
-    with caplog.at_level(logging.WARNING, "authsvc.gridmap"):
+    with caplog.at_level(logging.WARNING, "authsvc.mapfile"):
         assert gridmap.accounts_of("/CN=x") == ("alice",)
         assert gridmap.accounts_of("/CN=x") == ("alice",)
-    assert caplog.text.count("the last good map with 1 DNs stays in use") == 1
+    assert caplog.text.count("the last good map with 1 names stays in use") == 1
     path.write_text("/CN=x bob\n")
     assert gridmap.accounts_of("/CN=x") == ("bob",)
 

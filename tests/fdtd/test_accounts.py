@@ -16,7 +16,7 @@ from fdtd.accounts import Accounts, check_mode, own_account
 from fdtd.config import AccountSettings, Settings, load_config
 
 DN = "/O=lab/CN=Alice"
-ALICE: Any = SimpleNamespace(dn=DN)  # Any: see above
+ALICE: Any = SimpleNamespace(dn=DN, fqans=())  # Any: see above
 
 
 def configured(tmp_path: Path, mapping: str, **accounts: Any) -> Settings:  # Any: fields of AccountSettings
@@ -37,7 +37,7 @@ def test_in_mode_same_the_map_authorises_for_the_daemons_account(tmp_path: Path)
     with pytest.raises(NotMapped):
         accounts.authorise(ALICE, "bob")
     with pytest.raises(NotMapped):
-        accounts.authorise(SimpleNamespace(dn="/CN=eve"), None)  # type: ignore[arg-type]  # see ALICE
+        accounts.authorise(SimpleNamespace(dn="/CN=eve", fqans=()), None)  # type: ignore[arg-type]  # see ALICE
 
 
 def test_in_mode_same_another_account_is_refused_and_the_own_one_is_found_among_several(tmp_path: Path) -> None:
