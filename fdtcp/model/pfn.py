@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from fdtcp.errors import BadPfn
@@ -20,7 +21,7 @@ DEFAULT_PORT: Final = 8444
 MAX_PATH_BYTES: Final = 4095
 
 _SPLIT = re.compile(rb"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/]*)(?P<path>/.*)?", re.DOTALL)
-_AUTHORITY = re.compile(rb"(?:\[(?P<address>[^\]]*)\]|(?P<name>[^\[\]:]*))(?::(?P<port>[0-9]*))?")
+_AUTHORITY = re.compile(rb"(?:\[(?P<address>[^\]]*)\]|(?P<name>[^\[\]:]*))(?::(?P<port>[0-9]{0,9}))?")
 # Letters, digits, hyphens and dots (RFC 1123), and the underscore that some site networks use.
 _NAME = re.compile(rb"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
 _HEX_GROUPS = re.compile(rb"[0-9A-Fa-f:.]{2,45}")
@@ -52,21 +53,24 @@ class Pfn:
     @classmethod
     def parse(cls, text: bytes) -> Pfn:
         """Read a Pfn.  Raises BadPfn that says what is allowed."""
-        shown = show(text)
         match = _SPLIT.fullmatch(text)
         if match is None:
-            raise BadPfn(f"{shown} names no host; local files are not moved, both ends are daemons")
+            raise BadPfn(f"{_short(text)} names no host; local files are not moved, both ends are daemons")
         if match["scheme"].lower() != SCHEME:
-            raise BadPfn(f"{shown}: the scheme {show(match['scheme'])} is not ours, only fdt:// is")
+            raise BadPfn(f"{_short(text)}: the scheme {show(match['scheme'])} is not ours, only fdt:// is")
         path = match["path"]
         if path is None or not path.strip(b"/"):
-            raise BadPfn(f"{shown} has no path")
-        return cls(text, _parse_authority(match["authority"], shown), _parse_path(path, shown))
+            raise BadPfn(f"{_short(text)} has no path")
+        try:
+            return cls(text, _parse_authority(match["authority"]), _parse_path(path))
+        except ValueError as exc:
+            raise BadPfn(f"{_short(text)}: {exc}") from exc
 
     @property
     def place(self) -> tuple[Address, bytes]:
         """What two spellings of the same file have in common, as far as can be said from here."""
-        return self.address, re.sub(rb"/(?:\.?/)+", b"/", self.path)
+        path = self.path
+        return self.address, re.sub(rb"/(?:\.?/)+", b"/", path) if b"//" in path or b"/./" in path else path
 
     def __str__(self) -> str:
         """Write it for people."""
@@ -81,24 +85,31 @@ def show(text: bytes) -> str:
     )
 
 
-def _parse_authority(authority: bytes, shown: str) -> Address:
+def _short(text: bytes) -> str:
+    # Room for the reason behind it, which has to fit into one line, too.
+    shown = show(text)
+    return shown if len(shown) <= 200 else shown[:199] + "…"
+
+
+# A list of a million files names a handful of daemons.
+@lru_cache(maxsize=256)
+def _parse_authority(authority: bytes) -> Address:
     if b"@" in authority:
-        raise BadPfn(f"{shown}: no user name in a Pfn; the certificate says who you are")
+        raise ValueError("no user name in a Pfn; the certificate says who you are")
     match = _AUTHORITY.fullmatch(authority)
     if match is None:
-        raise BadPfn(f"{shown}: {show(authority)} is not host:port (IPv6 addresses go in brackets)")
+        raise ValueError(f"{show(authority)} is not host:port (IPv6 addresses go in brackets)")
     port = int(match["port"]) if match["port"] else DEFAULT_PORT
-    # int() of a thousand digits is a number, too; so compare the number.
     if not 0 < port < 65536:
-        raise BadPfn(f"{shown}: the port must be 1 to 65535")
+        raise ValueError("the port must be 1 to 65535")
     if match["address"] is not None:
-        return Address(_parse_ipv6(match["address"], shown), port)
+        return Address(_parse_ipv6(match["address"]), port)
     if not _NAME.fullmatch(match["name"]):
-        raise BadPfn(f"{shown}: {show(match['name'])!r} is not the name of a host")
+        raise ValueError(f"{show(match['name'])!r} is not the name of a host")
     return Address(match["name"].decode("ascii").lower(), port)
 
 
-def _parse_ipv6(text: bytes, shown: str) -> str:
+def _parse_ipv6(text: bytes) -> str:
     # Seldom needed, and one import less for everybody else.
     from ipaddress import IPv6Address
 
@@ -107,15 +118,15 @@ def _parse_ipv6(text: bytes, shown: str) -> str:
             raise ValueError
         return str(IPv6Address(text.decode("ascii")))
     except ValueError as exc:
-        raise BadPfn(f"{shown}: [{show(text)}] is not an IPv6 address") from exc
+        raise ValueError(f"[{show(text)}] is not an IPv6 address") from exc
 
 
-def _parse_path(path: bytes, shown: str) -> bytes:
+def _parse_path(path: bytes) -> bytes:
     path = b"/" + path.lstrip(b"/")
     if b"\0" in path:
-        raise BadPfn(f"{shown}: a path holds no NUL")
+        raise ValueError("a path holds no NUL")
     if path.rpartition(b"/")[2] in (b"", b".", b".."):
-        raise BadPfn(f"{shown} names a directory", remedy="name the files one by one")
+        raise ValueError("it names a directory; the files are named one by one")
     if len(path) > MAX_PATH_BYTES:
-        raise BadPfn(f"{shown[:80]}… has a path of {len(path)} bytes; the limit is {MAX_PATH_BYTES}")
+        raise ValueError(f"the path has {len(path)} bytes; the limit is {MAX_PATH_BYTES}")
     return path
