@@ -232,8 +232,9 @@ class Acceptor:
 
     def _recognise(self, tls: ssl.SSLSocket, visit: Visit, deadline: float) -> Caller:
         request = hello.Request.decode(hello.receive_json(tls, deadline))
-        identity = identify(verified_chain(tls), time.time())
-        return Caller(identity, self._authorise(identity, request.account), visit.address)
+        chain = verified_chain(tls)
+        identity = identify(chain, time.time())
+        return Caller(identity, self._authorise(identity, request.account), visit.address, tuple(chain))
 
 
 def _refuse(tls: ssl.SSLSocket, error: FdtError, deadline: float) -> None:

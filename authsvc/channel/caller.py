@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from authsvc.channel.values import Value
@@ -15,8 +15,12 @@ Handler: TypeAlias = Callable[[str, dict[str, Value]], dict[str, Value]]
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: identity, the account that he was given, and the numeric address that he calls from."""
+    """Who calls: identity, the account that he was given, and the numeric address that he calls from.
+
+    `chain` is his verified chain in DER, his own certificate first, the root last: what a delegation must build on.
+    """
 
     identity: Identity
     account: str
     peer: str
+    chain: tuple[bytes, ...] = field(default=(), repr=False)
