@@ -14,6 +14,7 @@ and what was put in place in the meantime is taken away again.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from fdtcp.errors import FdtError
@@ -42,17 +43,23 @@ class _Step:
 Lost = Callable[[Volume, FdtError], None]
 
 
-def commit(items: list[Item], sync: Sync, on_lost: Lost) -> list[tuple[Item, FdtError | None]]:
+def commit(
+    items: list[Item], sync: Sync, on_lost: Lost, turn: AbstractContextManager[object] | None = None
+) -> list[tuple[Item, FdtError | None]]:
     """Make an epoch of files safe; returns each with its error.
 
-    `on_lost` hears of volumes whose sync failed: files on them that are still being written have failed too.
+    `on_lost` hears of volumes whose sync failed: files on them that are still being written have failed too.  `turn` is
+    held for the steps that are many short system calls, not for the syncs.
     """
+    turn = turn or nullcontext()
     steps = [_Step(item) for item in items]
-    for step in steps:
-        _try(step, lambda item: item.partial.dress(item.mode, item.mtime_ns))
+    with turn:
+        for step in steps:
+            _try(step, lambda item: item.partial.dress(item.mode, item.mtime_ns))
     _sync(steps, sync, on_lost, lambda item: item.partial.sync())
-    for step in steps:
-        step.published = _try(step, lambda item: item.partial.publish(replace=item.replace))
+    with turn:
+        for step in steps:
+            step.published = _try(step, lambda item: item.partial.publish(replace=item.replace))
     _sync(steps, sync, on_lost, lambda item: item.partial.sync_name())
     for step in steps:
         if step.error is None:

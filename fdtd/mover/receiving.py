@@ -251,6 +251,13 @@ class ReceivingStream:
         payload = self._buffer[: header.length]
         read_exactly(self._stream, payload)
         self.moved += header.length
+        with self._landing.turn:
+            answers = self._take_files(header, payload)
+        answers.append(encode_header(Header(Kind.ACK, OF_BATCH, 0, header.file)))
+        send_all(self._stream, b"".join(answers))
+
+    def _take_files(self, header: Header, payload: memoryview) -> list[bytes]:
+        """Write the files of a batch; returns answers for those that were damaged."""
         answers = []
         for entry, content in decode_batch(header, payload):
             if not self._smalls.begin(entry):
@@ -258,11 +265,9 @@ class ReceivingStream:
             if self._checksum.update(content, self._checksum.start) == entry.checksum:
                 self._smalls.write(entry, content)
                 continue
-            reply = self._smalls.damaged(entry)
-            if reply is Reply.NAK:
+            if self._smalls.damaged(entry) is Reply.NAK:
                 answers.append(encode_header(Header(Kind.NAK, OF_BATCH, 0, entry.file, 0, entry.size)))
-        answers.append(encode_header(Header(Kind.ACK, OF_BATCH, 0, header.file)))
-        send_all(self._stream, b"".join(answers))
+        return answers
 
     def _answer(self, reply: Reply, file: int, offset: int = 0, length: int = 0) -> None:
         kind = Kind.NAK if reply is Reply.NAK else Kind.ACK

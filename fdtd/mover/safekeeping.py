@@ -98,9 +98,10 @@ class Committer:
             began = time.monotonic()
             for item in items:
                 self._landing.wait_checkpoint(item)
-            results = commit(items, self._sync, self._landing.fail_volume)
-            for item, error in results:
-                self._landing.committed(item, error)
+            results = commit(items, self._sync, self._landing.fail_volume, self._landing.turn)
+            with self._landing.turn:
+                for item, error in results:
+                    self._landing.committed(item, error)
             took = time.monotonic() - began
             self._rest_until = began + took + _REST * took
             failed = sum(error is not None for _, error in results)

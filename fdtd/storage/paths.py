@@ -102,17 +102,28 @@ class Directories:
         self._new_mode = new_mode
         self._lock = threading.Lock()
         self._open: OrderedDict[tuple[int, tuple[bytes, ...]], Directory] = OrderedDict()
+        self._recent: dict[bytes, Directory] = {}  # by what stands before the last slash of a path
 
     def parent_of(self, path: bytes, *, make: bool = False) -> tuple[Directory, bytes]:
         """Return the directory of `path`, to be given back by `release`, and the last component.
 
         With `make`, missing directories are made.  Raises PathRefused, OSError.
         """
-        top, parts = self._prefixes.locate(path)
+        above, _, name = path.rpartition(b"/")
         with self._lock:
-            directory = self._directory(top, parts[:-1], make)
+            # Thousands of files come from and go to one directory: one look-up instead of a walk through the path.
+            directory = self._recent.get(above)
+            if directory is None or name in (b"", b".", b"..") or b"\0" in name:
+                top, parts = self._prefixes.locate(path)
+                directory, name = self._directory(top, parts[:-1], make), parts[-1]
+                self._recent[above] = directory
             directory.users += 1
-            return directory, parts[-1]
+            return directory, name
+
+    def forget(self, directory: Directory) -> None:
+        """Look for a directory anew next time: it was removed while it was open here."""
+        with self._lock:
+            self._drop(directory)
 
     def nearest_above(self, path: bytes) -> Directory:
         """Return the nearest existing directory above `path`, to be given back.  Raises PathRefused, OSError."""
@@ -150,17 +161,13 @@ class Directories:
             for directory in self._open.values():
                 os.close(directory.descriptor)
             self._open.clear()
+            self._recent.clear()
 
     def _directory(self, top: int, parts: tuple[bytes, ...], make: bool) -> Directory:
         key = (top, parts)
         if (directory := self._open.get(key)) is not None:
             self._open.move_to_end(key)
-            # Somebody may have removed it since: names in a removed directory are lost.
-            if os.fstat(directory.descriptor).st_nlink > 0:
-                return directory
-            del self._open[key]
-            if directory.users == 0:
-                os.close(directory.descriptor)
+            return directory
         made_in = None
         try:
             descriptor = open_beneath(top, b"/".join(parts) or b".", _OPEN_DIRECTORY)
@@ -182,9 +189,15 @@ class Directories:
         return open_beneath(parent.descriptor, name, _OPEN_DIRECTORY)
 
     def _close_idle(self) -> None:
-        for key, directory in list(self._open.items()):
+        for directory in list(self._open.values()):
             if len(self._open) <= MAX_IDLE_DIRECTORIES // 2:
                 return
             if directory.users == 0 and directory.made_in is None:
+                self._drop(directory)
+
+    def _drop(self, directory: Directory) -> None:
+        if self._open.get(directory.key) is directory:
+            del self._open[directory.key]
+            self._recent.clear()
+            if directory.users == 0:
                 os.close(directory.descriptor)
-                del self._open[key]

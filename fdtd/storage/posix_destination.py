@@ -34,6 +34,10 @@ _OPEN_EXISTING: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTT
 _CLAIM_ATTEMPTS: Final = 10
 
 
+class DirectoryVanished(Exception):
+    """A directory was removed while it was open here."""
+
+
 class PosixDestinations:
     """Files beneath prefixes."""
 
@@ -118,6 +122,13 @@ class PosixDestinations:
 
     def _claim(self, path: bytes, mode: int, *, start_over: bool) -> PosixPartial | None:
         try:
+            return self._claim_in(path, mode, start_over)
+        except DirectoryVanished:
+            # It was removed while it was open here; it is found, or made, anew.
+            return self._claim_in(path, mode, start_over)
+
+    def _claim_in(self, path: bytes, mode: int, start_over: bool) -> PosixPartial | None:
+        try:
             directory, name = self._directories.parent_of(path, make=start_over)
         except FileNotFoundError as exc:
             if not start_over:
@@ -126,16 +137,19 @@ class PosixDestinations:
         except OSError as exc:
             raise destination_error(path, exc) from exc
         descriptor = -1
+        temporary = partial_name(name)
         try:
             volume = self._volume(directory)
-            descriptor = _open_claimed(directory, partial_name(name), mode, start_over, path)
+            descriptor = _open_claimed(directory, temporary, mode, start_over, path)
             if descriptor < 0:
                 # A journal without its partial says nothing.
-                _remove_quietly(directory, journal_of_partial(partial_name(name)))
+                _remove_quietly(directory, journal_of_partial(temporary))
                 self._directories.release(directory)
                 return None
-            return PosixPartial(descriptor, volume, self._directories, directory, path)
+            return PosixPartial(descriptor, volume, self._directories, directory, path, temporary)
         except BaseException as exc:
+            if isinstance(exc, DirectoryVanished):
+                self._directories.forget(directory)
             if descriptor >= 0:
                 os.close(descriptor)
             self._directories.release(directory)
@@ -144,6 +158,8 @@ class PosixDestinations:
             raise
 
     def _volume(self, directory: Directory) -> FileSystem:
+        if (volume := self._volumes.get(directory.device)) is not None:
+            return volume
         with self._lock:
             if (volume := self._volumes.get(directory.device)) is None:
                 volume = FileSystem(directory)
@@ -166,9 +182,11 @@ def _open_claimed(directory: Directory, name: bytes, mode: int, start_over: bool
                 except FileExistsError:
                     descriptor = os.open(name, _OPEN_PARTIAL, dir_fd=directory.descriptor)
         except FileNotFoundError:
-            if start_over:
-                continue  # its owner committed it just now
-            return -1
+            if not start_over:
+                return -1
+            if os.fstat(directory.descriptor).st_nlink == 0:
+                raise DirectoryVanished from None
+            continue  # its owner committed it just now
         try:
             if _lock_if_ours(descriptor, directory, name, path, made):
                 if start_over and not made:

@@ -22,7 +22,7 @@ from fdtcp.errors import (
 )
 from fdtd.storage.base import Facts
 from fdtd.storage.kernel import rename_without_clobber, sync_file_system
-from fdtd.storage.names import journal_name, partial_name
+from fdtd.storage.names import journal_name
 from fdtd.storage.paths import Directories, Directory
 from fdtd.storage.posix_source import facts_of
 
@@ -60,7 +60,13 @@ class PosixPartial:
     __slots__ = ("_directories", "_directory", "_final", "_journal", "_name", "_path", "descriptor", "volume")
 
     def __init__(
-        self, descriptor: int, volume: FileSystem, directories: Directories, directory: Directory, path: bytes
+        self,
+        descriptor: int,
+        volume: FileSystem,
+        directories: Directories,
+        directory: Directory,
+        path: bytes,
+        name: bytes,
     ) -> None:
         self.descriptor = descriptor
         self.volume = volume
@@ -68,7 +74,7 @@ class PosixPartial:
         self._directory = directory
         self._path = path
         self._final = path.rstrip(b"/").rsplit(b"/", 1)[1]
-        self._name = partial_name(self._final)
+        self._name = name
         self._journal = -1
 
     @property
@@ -92,6 +98,7 @@ class PosixPartial:
     def dress(self, mode: int, mtime_ns: int) -> None:
         """Set mode and times; the access time is what a fresh file has."""
         try:
+            # Set even where the file was made with it: a default ACL may have masked it.
             os.fchmod(self.descriptor, mode & 0o777)
             os.utime(self.descriptor, ns=(mtime_ns, mtime_ns))
         except OSError as exc:

@@ -93,6 +93,9 @@ class PosixSources:
         directory, name = self._directories.parent_of(path)
         try:
             return os.open(name, _OPEN_FILE, dir_fd=directory.descriptor)
+        except FileNotFoundError:
+            self._directories.forget(directory)
+            raise
         finally:
             self._directories.release(directory)
 
