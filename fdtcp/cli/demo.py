@@ -147,11 +147,11 @@ def _transfer(lab: Lab, data: DataSet, report: str, tally: Tally, signals: Signa
         _check_signals(signals)
         _say(f"and as arguments, because of its blanks: {name!r}")
         pair = [lab.pfn(SOURCE, name), lab.pfn(DESTINATION, name)]
-        code = _run_fdtcp(lab, ["--report", f"{report}.arguments", *pair], tally, signals) or code
-        if os.path.exists(f"{report}.arguments"):
-            with open(f"{report}.arguments", "rb") as more, open(report, "ab") as whole:
+        part = os.path.join(lab.directory, "report")
+        code = _run_fdtcp(lab, ["--report", part, *pair], tally, signals) or code
+        if os.path.exists(part):
+            with open(part, "rb") as more, open(report, "ab") as whole:
                 whole.write(more.read())
-            os.unlink(more.name)
     return code
 
 
