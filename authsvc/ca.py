@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from OpenSSL import crypto
 
-from authsvc import proxycert
+from authsvc import issuing
 from authsvc.credentials import Credential
 from authsvc.dn import render
 from authsvc.errors import BadCredential, CredentialRefused, LabCaRefused
@@ -38,8 +38,6 @@ CA_DAYS: Final = 3650
 LEAF_DAYS: Final = 395
 # What grid-proxy-init makes.
 PROXY_HOURS: Final = 12.0
-# Clocks of two machines differ.
-_BACKDATE: Final = dt.timedelta(minutes=5)
 _SAFE_NAME: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -124,21 +122,11 @@ def issue_proxy(  # each is one property of a proxy
     if os.path.lexists(out) and not force and not _holds_proxy(out):
         raise LabCaRefused(f"{out} exists and is no proxy", remedy="keep it, or say --force to replace it")
     chain, parent_key = load(parent)
-    issuer = chain[0]
-    inherited = [proxy_info(certificate) for certificate in chain]
-    limited = limited or any(info is not None and info.language == proxycert.LIMITED for info in inherited)
     key = key or new_key()
-    serial = x509.random_serial_number()
-    name = x509.Name([*issuer.subject.rdns, x509.RelativeDistinguishedName([_common_name(str(serial))])])
-    end = min(certificate.not_valid_after_utc for certificate in chain)
-    info = proxycert.ProxyCertInfo(proxycert.LIMITED if limited else proxycert.INHERIT_ALL, path_length)
-    extension = x509.UnrecognizedExtension(x509.ObjectIdentifier(proxycert.OID), proxycert.encode(info))
-    builder = (
-        _builder(name, issuer.subject, key.public_key(), dt.timedelta(hours=hours), end, serial)
-        .add_extension(_usage(ca=False), critical=True)
-        .add_extension(extension, critical=True)
+    life = dt.timedelta(hours=hours)
+    certificate = issuing.issue(
+        chain, parent_key, key.public_key(), life=life, limited=limited, path_length=path_length
     )
-    certificate = builder.sign(parent_key, hashes.SHA256())
     content = [encode_certificate(certificate), encode_key(key), *map(encode_certificate, chain)]
     write_file(out, b"".join(content), 0o600, force=True)
     return Credential(out, out)
@@ -252,15 +240,14 @@ def _builder(  # the fields of a certificate
     key: rsa.RSAPublicKey,
     life: dt.timedelta,
     end: dt.datetime | None = None,
-    serial: int | None = None,
 ) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC).replace(microsecond=0)
     last = now + life if end is None else min(now + life, end)
     if last <= now:
         raise BadCredential(f"the issuing certificate ended at {last:%Y-%m-%d %H:%M:%S} UTC")
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key)
-    builder = builder.serial_number(serial or x509.random_serial_number())
-    return builder.not_valid_before(now - _BACKDATE).not_valid_after(last)
+    builder = builder.serial_number(x509.random_serial_number())
+    return builder.not_valid_before(now - issuing.BACKDATE).not_valid_after(last)
 
 
 def _usage(*, ca: bool) -> x509.KeyUsage:
@@ -284,10 +271,6 @@ def _name(*parts: tuple[x509.ObjectIdentifier, str]) -> x509.Name:
         return x509.Name([x509.NameAttribute(oid, value) for oid, value in parts])
     except (CredentialRefused, ValueError) as exc:
         raise LabCaRefused(f"{parts[-1][1]!r} cannot be a certificate's name: {exc}") from exc
-
-
-def _common_name(value: str) -> x509.NameAttribute[str]:
-    return x509.NameAttribute(NameOID.COMMON_NAME, value)
 
 
 def _general_name(text: str) -> x509.GeneralName:

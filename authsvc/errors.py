@@ -60,12 +60,81 @@ class BadCredential(FdtError):
     fault = Fault.USER
 
 
+class BadToken(FdtError):
+    """A bearer token that cannot be used as it is: missing, open to others, not a signed JSON web token."""
+
+    code = "bad-token"
+    fault = Fault.USER
+
+
+class TokenRefused(FdtError):
+    """The server looked at the caller's bearer token and did not accept it."""
+
+    code = "token-refused"
+    fault = Fault.USER
+    status = Status.PERMISSION
+    remedy_text = "get a token from an issuer, and for an audience, that this site accepts; or go without one"
+
+
+class DelegationRefused(FdtError):
+    """A proxy that was handed over for a job is not what the daemon asked for, or not its caller's to give."""
+
+    code = "delegation-refused"
+    fault = Fault.USER
+    status = Status.PERMISSION
+    remedy_text = "make a new proxy, then run the same command again"
+
+
 class BadTrust(FdtError):
     """The directory of CA certificates is missing, unreadable or empty, so nobody could be trusted."""
 
     code = "bad-ca-directory"
     fault = Fault.SITE
     remedy_text = "install the CA certificates there, or name another directory in X509_CERT_DIR"
+
+
+class CertificateRevoked(FdtError):
+    """A CA has taken back one of the certificates of the chain."""
+
+    code = "certificate-revoked"
+    fault = Fault.USER
+    status = Status.PERMISSION
+    remedy_text = "get a new certificate from the CA"
+
+
+class BadRevocationList(FdtError):
+    """The list of revoked certificates of a CA is missing where it is needed, expired, wrongly signed or unreadable."""
+
+    code = "bad-crl"
+    fault = Fault.SITE
+    retryable = True
+    remedy_text = "the administrator there has to run fetch-crl"
+
+
+class OutsidePolicy(FdtError):
+    """A CA signed a name that its signing policy does not allow, or nothing says which names it may sign."""
+
+    code = "signing-policy"
+    fault = Fault.SITE
+    status = Status.PERMISSION
+
+
+class Banned(FdtError):
+    """The site does not serve this user, whatever the grid-mapfile says."""
+
+    code = "banned"
+    fault = Fault.USER
+    status = Status.PERMISSION
+    remedy_text = "ask the site's administrators why"
+
+
+class BadBanList(FdtError):
+    """The list of banned users cannot be read, so nobody new is let in."""
+
+    code = "bad-ban-list"
+    fault = Fault.SITE
+    retryable = True
+    remedy_text = "the administrator there has to mend it"
 
 
 class BadGridmap(FdtError):
