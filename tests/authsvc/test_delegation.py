@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from authsvc import ca, delegation, issuing
+from authsvc import delegation, issuing
 from authsvc.channel import Caller
 from authsvc.credentials import Credential, check_files
 from authsvc.delegation import Delegated, Delegation
