@@ -62,7 +62,8 @@ def load_settings(
     ]
     if bad:
         lines = _key_lines(path)
-        raise BadSettings("; ".join(_locate(item, path, lines) for item in bad))
+        told = tuple(_locate(item, path, lines) for item in bad)
+        raise BadSettings("; ".join(told), details=told)
     return dict(parsed)
 
 

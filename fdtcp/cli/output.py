@@ -69,7 +69,8 @@ class Log:
 def complain(error: FdtError, log: Log) -> None:
     """Say an error on standard error, and in the log unless both are the same."""
     lines = [f"fdtcp: {error} [{error.code}]"]
-    if isinstance(error, UsageError):
+    # A single thing is in the error's own text.
+    if isinstance(error, UsageError) and len(error.details) > 1:
         lines += [f"  {detail}" for detail in error.details]
     for line in lines:
         try:

@@ -60,6 +60,7 @@ def test_all_bad_values_are_named_with_file_line_and_key(tmp_path: Path) -> None
         assert f"line {line}: " in text
         assert key in text
     assert "even numbers are allowed" in text
+    assert len(caught.value.details) == 4
 
 
 @pytest.mark.parametrize("content", [b"[one\n", b"\xff\xfe\x00", b"[one]\nnumber = 1\nnumber = 2\n"])
