@@ -115,9 +115,6 @@ class SessionKey:
     side: Side
 
 
-# --- the machine -----------------------------------------------------------------------------------------------
-
-
 @dataclass
 class Session:
     """The one owner of a session's changing facts.  Methods return the commands to be performed, in order."""
@@ -281,7 +278,7 @@ class Session:
             case order.Listening(endpoints=endpoints):
                 return self._on_listening(endpoints)
             case order.Progress():
-                self._on_progress(message)
+                self._on_progress(message, now)
                 return []
             case order.Kept(partials=partials) if self.key.side is Side.DESTINATION:
                 return self._on_kept(partials)
@@ -366,7 +363,10 @@ class Session:
         self.endpoints = endpoints
         return [Lease(endpoints)]
 
-    def _on_progress(self, progress: order.Progress) -> None:
+    def _on_progress(self, progress: order.Progress, now: float) -> None:
+        if self.policy.unattended and progress.moved > self.moved:
+            # Bytes that flow stand in for a client whose credential has ended.
+            self.last_call = now
         # Never backwards: a mover that counts anew must not confuse who watches.
         self.moved = max(self.moved, progress.moved)
         self.streams = tuple(
