@@ -50,8 +50,9 @@ def transfer(line: CommandLine, log: Log, should_stop: Callable[[], bool]) -> in
         run = _Run(transfers, options, identity, line.timeout or config.timeout, report, log)
         result = run.move(should_stop)
         say_failures(result, log)
-        is_written = _write_report(report, result, log) and _write_json(line, result, log)
-        code = exit_code(result.outcomes, is_report_whole=is_written)
+        # Both are tried: who gets one of them knows more than who gets none.
+        written = [_write_report(report, result, log), _write_json(line, result, log)]
+        code = exit_code(result.outcomes, is_report_whole=all(written))
         sum_up(result, code, line.report, log)
         return code
 
