@@ -25,14 +25,16 @@ DEFAULT_CA_DIR: Final = "/etc/grid-security/certificates"
 class Identity:
     """Who calls, and whom he trusts.
 
-    `proxy` is the file named by the user (None: the usual places); `peers` maps a host to the DN that its certificate
-    has instead of the host's name.
+    `proxy` is the file named by the user (None: the usual places); `accounts` are the accounts to ask for, by side;
+    `peers` maps a host to the DN that its certificate has instead of the host's name; `token` is the file of a bearer
+    token, or "discover" (None: none is sent).
     """
 
     proxy: str | None = None
     ca_dir: str = DEFAULT_CA_DIR
-    account: str | None = None
+    accounts: Mapping[Side, str] = field(default_factory=dict)
     peers: Mapping[str, str] = field(default_factory=dict)
+    token: str | None = None
 
     def find(self) -> Credential:
         """Return the user's credential.  Raises BadCredential that says where it was looked for."""
@@ -42,11 +44,11 @@ class Identity:
         check_files(credential, os.geteuid())
         return credential
 
-    def open(self, address: Address, deadline: float) -> Channel:
-        """Connect to a daemon before `deadline` (monotonic).
+    def open(self, side: Side, address: Address, deadline: float) -> Channel:
+        """Connect to the daemon of a side before `deadline` (monotonic).
 
-        The files are read anew each time: a proxy that was renewed serves for the next connection.  Raises FdtError,
-        seen at the client's side if the client's own files are to blame.
+        The files are read anew each time: a proxy or token that was renewed serves for the next connection.  Raises
+        FdtError, seen at the client's side if the client's own files are to blame.
         """
         from authsvc.channel import Connection
 
@@ -57,8 +59,9 @@ class Identity:
                 credential=self.find(),
                 ca_dir=self.ca_dir,
                 deadline=deadline,
-                account=self.account,
+                account=self.accounts.get(side),
                 expect_dn=self.peers.get(address.host),
+                token=self._find_token(),
             )
         except FdtError as exc:
             if exc.side is None and (exc.fault is Fault.USER or exc.code == "bad-ca-directory"):
@@ -66,3 +69,16 @@ class Identity:
             raise
         except OSError as exc:
             raise Unreachable(f"{address}: {exc.strerror or exc}") from exc
+
+    def _find_token(self) -> str | None:
+        if self.token is None:
+            return None
+        from authsvc.bearer import find_token
+
+        return find_token(self.token, os.environ, os.geteuid())
+
+
+def accounts_by_side(both: str | None, source: str | None = None, destination: str | None = None) -> dict[Side, str]:
+    """Return which account to ask for at which side; what is said for one side wins over what is said for both."""
+    wanted = {Side.SOURCE: source or both, Side.DESTINATION: destination or both}
+    return {side: account for side, account in wanted.items() if account}

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from fdtcp.channels import DEFAULT_CA_DIR, Identity
+from fdtcp.channels import DEFAULT_CA_DIR, Identity, accounts_by_side
 from fdtcp.errors import BadCopyjob
 from fdtcp.model.copyjob import check_doubles
 from fdtcp.model.job import group
@@ -37,7 +37,8 @@ class Client:
 
     `proxy` is the user's proxy file (None: $X509_USER_PROXY, else /tmp/x509up_u<uid>), `ca_dir` the directory of CA
     certificates ("": $X509_CERT_DIR, else the usual place), `timeout` the seconds within which a daemon has to let us
-    in, `peers` maps hosts to the DNs of their certificates where these do not have the host's name.
+    in, `peers` maps hosts to the DNs of their certificates where these do not have the host's name.  `account` is asked
+    for at both sides, `source_account` and `destination_account` at one; `token` is the file of a bearer token.
     """
 
     proxy: str | None = None
@@ -46,6 +47,9 @@ class Client:
     timeout: float = DEFAULT_TIMEOUT_S
     options: Options = field(default_factory=Options)
     peers: Mapping[str, str] = field(default_factory=dict)
+    source_account: str | None = None
+    destination_account: str | None = None
+    token: str | None = None
 
     def transfer(
         self, pairs: Iterable[tuple[str | bytes, str | bytes]], should_stop: Callable[[], bool] = lambda: False
@@ -63,7 +67,8 @@ class Client:
             raise BadCopyjob("no file is named", remedy="give at least one pair")
         check_doubles(transfers)
         ca_dir = self.ca_dir or os.environ.get("X509_CERT_DIR") or DEFAULT_CA_DIR
-        identity = Identity(self.proxy, ca_dir, self.account, self.peers)
+        accounts = accounts_by_side(self.account, self.source_account, self.destination_account)
+        identity = Identity(self.proxy, ca_dir, accounts, self.peers, self.token)
         identity.find()
         began, began_at = time.time(), time.monotonic()
         jobs = Runner(group(transfers), self.options, identity.open, contact=self.timeout).run(should_stop)

@@ -26,8 +26,8 @@ class Channel(Protocol):
         """Close the connection, also while another thread waits in a call."""
 
 
-# Connects to a daemon before a deadline (monotonic), or raises FdtError.
-Opener = Callable[[Address, float], Channel]
+# Connects to the daemon of a side before a deadline (monotonic), or raises FdtError.
+Opener = Callable[[Side, Address, float], Channel]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class Line(threading.Thread):
     def run(self) -> None:
         """Live as a thread."""
         try:
-            channel = self._opener(self._address, self._deadline)
+            channel = self._opener(self.side, self._address, self._deadline)
         except Exception as exc:  # noqa: BLE001  # a thread's boundary: the job learns of it as a problem
             self._post((self, NotOpened(self._tell(exc, Phase.AUTHENTICATE))))
             return

@@ -41,6 +41,12 @@ min_uid = integer(min=1, default=1000)
 allow_root_self = boolean(default=no)
 sudo = absolute(default="/usr/bin/sudo")
 launcher = absolute(default="/usr/libexec/fdtd/mover")
+[tokens]
+[[__many__]]
+issuer = string
+keys = absolute
+audiences = string_list(min=1)
+base_path = absolute(default="/")
 [data]
 interfaces = interface_list(default=list())
 port_range = ports(default="54321-54400")
@@ -129,6 +135,16 @@ class AccountSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class IssuerSettings:
+    """An issuer of bearer tokens that the site accepts, the file of its public keys, and where its paths begin."""
+
+    issuer: str
+    keys: str
+    audiences: tuple[str, ...]
+    base_path: str
+
+
+@dataclass(frozen=True, slots=True)
 class DataSettings:
     """The networks that carry the bytes."""
 
@@ -176,6 +192,7 @@ class Settings:
     keep_partials: float  # seconds, 0: never keep
     monitoring: MonitoringSettings
     limits: Limits
+    issuers: tuple[IssuerSettings, ...] = ()
 
 
 def load_config(path: str) -> Settings:
@@ -191,6 +208,7 @@ def load_config(path: str) -> Settings:
         sections["resume"]["keep"],
         MonitoringSettings(**sections["monitoring"]),
         Limits(**{name: Limit(**values) for name, values in sections["limits"].items()}),
+        tuple(IssuerSettings(**_tuples(section)) for section in sections["tokens"].values()),
     )
     _check_whole(settings, path or "defaults")
     return settings

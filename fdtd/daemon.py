@@ -20,6 +20,7 @@ from typing import Final
 
 from authsvc.channel import Acceptor, Caller, Handler, own_pyro_settings
 from authsvc.credentials import Credential
+from authsvc.tokens import Grant, Issuer, TokenJudge
 from fdtcp.errors import BadSettings, Side
 from fdtd.accounts import Accounts, check_mode
 from fdtd.admin import ControlSocket, Status
@@ -145,6 +146,7 @@ class Daemon:
             authorise=accounts.authorise,
             handler_for=handler_for,
             version=package_version(),
+            judge_token=_token_judge(self._settings),
         )
 
     def _sweeping(self, launcher: Launcher, state: StateFile) -> Sweeping:
@@ -160,6 +162,13 @@ class Daemon:
             "sessions": [live.status(now) for live in registry.all()],
             "leases": {format_endpoint(one.address, one.port): job for one, job in ports.held().items()},
         }
+
+
+def _token_judge(settings: Settings) -> Callable[[str], Grant] | None:
+    if not settings.issuers:
+        return None
+    issuers = [Issuer(one.issuer, one.keys, one.audiences, one.base_path) for one in settings.issuers]
+    return TokenJudge(issuers).judge
 
 
 def make_directories(settings: Settings) -> None:

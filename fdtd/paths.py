@@ -8,7 +8,7 @@ symlinks show.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from fdtcp.errors import PathRefused, Phase, Problem, Side
@@ -27,11 +27,37 @@ class PathPolicy:
 
     side: Side
     prefixes: tuple[bytes, ...]
+    # What the caller's bearer token leaves to him: these paths and all below them.  None: he brought no token.
+    scopes: tuple[bytes, ...] | None = None
 
     @classmethod
     def of(cls, side: Side, prefixes: Sequence[str]) -> PathPolicy:
         """Make the policy from directories as text."""
         return cls(side, tuple(prefix.encode("utf-8", "surrogateescape") for prefix in prefixes))
+
+    def limited_to(self, scopes: tuple[bytes, ...] | None) -> PathPolicy:
+        """Return the policy under which also the caller's token must allow a path."""
+        return replace(self, scopes=scopes)
+
+    def source_prefixes(self) -> tuple[bytes, ...]:
+        """Return the directories that a reader may be given, no wider than the token.
+
+        A reader follows symlinks beneath its prefix, so a scope must be a prefix of its own, lest a symlink in it
+        reach what the token does not.  A scope may also name a single file: its directory is given too, and
+        `refusal` keeps its other files away.
+        """
+        if self.scopes is None:
+            return self.prefixes
+        found: dict[bytes, None] = {}
+        for prefix in self.prefixes:
+            above = split_path(prefix)
+            for scope in self.scopes:
+                parts = split_path(scope)
+                if above[: len(parts)] == parts:
+                    found[prefix] = None
+                elif parts[: len(above)] == above:
+                    found[_join(parts)] = found[_join(parts[:-1])] = None
+        return tuple(found)
 
     def refusal(self, path: bytes) -> Problem | None:
         """Return why this path is refused, or None."""
@@ -52,9 +78,15 @@ class PathPolicy:
             return "has a .. in it"
         if any(len(part) > NAME_MAX for part in parts):
             return "has a name of more than 255 bytes in it"
-        if path == DEVICES[self.side] or any(_is_below(parts, prefix) for prefix in self.prefixes):
+        is_device = path == DEVICES[self.side]
+        if not is_device and not any(_is_below(parts, prefix) for prefix in self.prefixes):
+            return "is not below a directory that the site allows"
+        # Memory tests touch no path; a token that allows nothing on this side does not allow them either.
+        if self.scopes is None or (is_device and self.scopes):
             return None
-        return "is not below a directory that the site allows"
+        if any(parts[: len(above)] == above for above in map(split_path, self.scopes)):
+            return None
+        return "is not within what the bearer token allows"
 
 
 def split_path(path: bytes) -> list[bytes]:
@@ -65,7 +97,11 @@ def split_path(path: bytes) -> list[bytes]:
 def partial_path(destination: bytes) -> bytes:
     """Return where the mover keeps the unfinished `destination`, in one spelling."""
     *directory, name = split_path(destination)
-    return b"/" + b"/".join([*directory, partial_name(name)])
+    return _join([*directory, partial_name(name)])
+
+
+def _join(parts: list[bytes]) -> bytes:
+    return b"/" + b"/".join(parts)
 
 
 def _is_below(parts: list[bytes], prefix: bytes) -> bool:

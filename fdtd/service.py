@@ -54,6 +54,7 @@ from fdtd.sessions import SessionKey
 
 if TYPE_CHECKING:
     from authsvc.channel import Caller
+    from authsvc.tokens import Grant
 
 _log: Final = logging.getLogger("fdtd.service")
 
@@ -91,19 +92,19 @@ class Service:
             if not isinstance(request, About) and not _JOB.fullmatch(request.job):
                 raise ProtocolViolation("a job is named by a UUID, 32 hex digits")
             _log.debug("event=call name=%s dn=%r peer=%s", name, dn, caller.peer)
-            return encode_reply(self.answer(dn, account, request))
+            return encode_reply(self.answer(dn, account, request, caller.grant))
 
         return call
 
-    def answer(self, dn: str, account: str, request: Request) -> Reply:
-        """Answer one request of this owner.  Raises FdtError."""
+    def answer(self, dn: str, account: str, request: Request, grant: Grant | None = None) -> Reply:
+        """Answer one request of this owner, who may be limited by his bearer token.  Raises FdtError."""
         match request:
             case About():
                 return self._about()
             case Describe():
-                return self._describe(SessionKey(dn, account, request.job, Side.SOURCE), request)
+                return self._describe(SessionKey(dn, account, request.job, Side.SOURCE), request, grant)
             case Expect():
-                return self._expect(SessionKey(dn, account, request.job, Side.DESTINATION), request)
+                return self._expect(SessionKey(dn, account, request.job, Side.DESTINATION), request, grant)
             case PrepareReceive():
                 return self._prepare_receive(SessionKey(dn, account, request.job, Side.DESTINATION), request)
             case StartSend():
@@ -128,21 +129,30 @@ class Service:
         host = host_name(self._settings)
         return AboutReply(package_version(), CONTRACT_VERSION, host, addresses)
 
-    def _describe(self, key: SessionKey, request: Describe) -> DescribeReply:
+    def _describe(self, key: SessionKey, request: Describe, grant: Grant | None) -> DescribeReply:
         _check_chunk(request.files)
         _check_bytes(file.path for file in request.files)
-        live = self._open(key, request.policy, request.addresses)
-        return DescribeReply(live.describe(request.files, self._refused(key.side, request.files)), live.addresses)
+        paths = self._paths[key.side]
+        prefixes = self._prefixes[key.side]
+        if grant is not None:
+            paths = paths.limited_to(grant.read)
+            prefixes = paths.source_prefixes()
+        live = self._open(key, request.policy, request.addresses, prefixes)
+        return DescribeReply(live.describe(request.files, _refused(paths, request.files)), live.addresses)
 
-    def _expect(self, key: SessionKey, request: Expect) -> ExpectReply:
+    def _expect(self, key: SessionKey, request: Expect, grant: Grant | None) -> ExpectReply:
         _check_chunk(request.files)
         _check_bytes(file.path for file in request.files)
         for file in request.files:
             if not (0 <= file.size <= MAX_SIZE and 0 <= file.mode <= 0o7777 and len(file.source) <= MAX_SOURCE_BYTES):
                 raise ProtocolViolation(f"file {file.index} has impossible facts")
-        live = self._open(key, request.policy, request.addresses)
+        paths = self._paths[key.side]
+        if grant is not None:
+            # The writer keeps the site's prefixes: it follows no symlinks, so the text of a path says where it leads.
+            paths = paths.limited_to(grant.modify)
+        live = self._open(key, request.policy, request.addresses, self._prefixes[key.side])
         self._registry.take_over(key, request.files)
-        return ExpectReply(live.expect(request.files, self._refused(key.side, request.files), request.last))
+        return ExpectReply(live.expect(request.files, _refused(paths, request.files), request.last))
 
     def _prepare_receive(self, key: SessionKey, request: PrepareReceive) -> PrepareReceiveReply:
         if len(request.peers) > MAX_ADDRESSES:
@@ -199,7 +209,9 @@ class Service:
             raise _unknown(keys[0])
         return Done()
 
-    def _open(self, key: SessionKey, wanted: Policy, addresses: Sequence[str]) -> LiveSession:
+    def _open(
+        self, key: SessionKey, wanted: Policy, addresses: Sequence[str], prefixes: tuple[bytes, ...]
+    ) -> LiveSession:
         """Return the session; what a new one is opened with holds for all its calls."""
         if (live := self._registry.find(key)) is not None:
             return live
@@ -209,17 +221,13 @@ class Service:
         if not self._settings.keep_partials:
             policy = replace(policy, keep_partials=False)
         chosen = data_addresses(self._settings.data.interfaces, addresses)
-        return self._registry.open(key, policy, chosen, self._prefixes[key.side], self._tools)
+        return self._registry.open(key, policy, chosen, prefixes, self._tools)
 
     def _require(self, key: SessionKey) -> LiveSession:
         live = self._registry.find(key)
         if live is None:
             raise self._registry.why_gone(key) or _unknown(key)
         return live
-
-    def _refused(self, side: Side, files: Sequence[SourceFile | DestinationFile]) -> dict[int, Problem]:
-        refusals = ((file.index, self._paths[side].refusal(file.path)) for file in files)
-        return {index: problem for index, problem in refusals if problem is not None}
 
 
 @cache
@@ -236,6 +244,11 @@ def _keys(dn: str, account: str, job: str, side: Side | None) -> list[SessionKey
 
 def _unknown(key: SessionKey) -> UnknownSession:
     return UnknownSession(f"there is no job {key.job} here", phase=Phase.SERVICE)
+
+
+def _refused(paths: PathPolicy, files: Sequence[SourceFile | DestinationFile]) -> dict[int, Problem]:
+    refusals = ((file.index, paths.refusal(file.path)) for file in files)
+    return {index: problem for index, problem in refusals if problem is not None}
 
 
 def _check_chunk(files: Sequence[SourceFile | DestinationFile | ReleasedFile]) -> None:

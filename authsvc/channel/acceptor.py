@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from importlib import import_module
 from typing import Final
 
@@ -26,9 +27,10 @@ from authsvc.channel.caller import Caller, Handler
 from authsvc.channel.incident import note_incident
 from authsvc.channel.limits import ChannelLimits
 from authsvc.credentials import Credential
-from authsvc.errors import AddressTaken
+from authsvc.errors import AddressTaken, TokenRefused
 from authsvc.identity import Identity, identify
 from authsvc.tls import ServerContexts, verified_chain
+from authsvc.tokens import Grant
 from fdtcp.errors import BadSettings, FdtError, Phase, Side
 
 _log: Final = logging.getLogger("authsvc.channel")
@@ -44,6 +46,7 @@ _EXHAUSTED_PAUSE_S: Final = 0.1
 _STOP_S: Final = 5.0
 
 Authorise = Callable[[Identity, str | None], str]
+JudgeToken = Callable[[str], Grant]
 
 
 class Acceptor:
@@ -53,7 +56,7 @@ class Acceptor:
     connection's thread, as does `handler_for(caller)` and all calls of the handler it returns.
     """
 
-    def __init__(  # keywords only; a daemon's main says each of them once
+    def __init__(  # noqa: PLR0913  # keywords only; a daemon's main says each of them once
         self,
         *,
         listen: Sequence[tuple[str, int]],
@@ -63,12 +66,14 @@ class Acceptor:
         handler_for: Callable[[Caller], Handler],
         limits: ChannelLimits | None = None,
         version: str,
+        judge_token: JudgeToken | None = None,
     ) -> None:
         """Check the credential and the CA directory.  Raises BadCredential or BadTrust."""
         self._listen = list(listen)
         self._contexts = ServerContexts(credential, ca_dir, os.geteuid())
         self._authorise = authorise
         self._handler_for = handler_for
+        self._judge_token = judge_token
         self._limits = limits or ChannelLimits()
         self._version = version
         self._admissions = Admissions(self._limits)
@@ -234,7 +239,18 @@ class Acceptor:
         request = hello.Request.decode(hello.receive_json(tls, deadline))
         chain = verified_chain(tls)
         identity = identify(chain, time.time())
-        return Caller(identity, self._authorise(identity, request.account), visit.address, tuple(chain))
+        grant = self._judge(request.token)
+        if grant is not None:
+            identity = replace(identity, not_after=min(identity.not_after, grant.not_after))
+        return Caller(identity, self._authorise(identity, request.account), visit.address, tuple(chain), grant)
+
+    def _judge(self, token: str | None) -> Grant | None:
+        if token is None:
+            return None
+        if self._judge_token is None:
+            # To pass over it would give the caller more than he asked for.
+            raise TokenRefused("no bearer tokens are accepted here")
+        return self._judge_token(token)
 
 
 def _refuse(tls: ssl.SSLSocket, error: FdtError, deadline: float) -> None:

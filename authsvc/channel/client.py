@@ -64,7 +64,7 @@ class Connection:
         self._open = True
 
     @classmethod
-    def open(  # keywords but for the address
+    def open(  # noqa: PLR0913  # keywords but for the address
         cls,
         host: str,
         port: int,
@@ -74,12 +74,14 @@ class Connection:
         deadline: float,
         account: str | None = None,
         expect_dn: str | None = None,
+        token: str | None = None,
     ) -> Connection:
         """Connect, authenticate both ends and exchange hellos, all before `deadline` (monotonic).
 
         `host` is a name or an address, and must be in the daemon's certificate; with `expect_dn` the certificate must
-        have that DN instead.  Raises Unreachable, NotAuthentic, BadCredential, CredentialExpired, CredentialRefused,
-        BadTrust, or RemoteProblem if the daemon knows us and says no.
+        have that DN instead.  `token` is a bearer token, sent only after the host has proven who it is.  Raises
+        Unreachable, NotAuthentic, BadCredential, CredentialExpired, CredentialRefused, BadTrust, or RemoteProblem if
+        the daemon knows us and says no.
         """
         check_files(credential, os.geteuid())
         context = client_context(credential, ca_dir, check_name=expect_dn is None)
@@ -90,7 +92,7 @@ class Connection:
             name = host.partition("%")[0].removesuffix(".")
             tls = stack.enter_context(context.wrap_socket(raw, server_hostname=name, do_handshake_on_connect=False))
             try:
-                hello = _introduce(tls, where, deadline, expect_dn, Request(account, VERSION))
+                hello = _introduce(tls, where, deadline, expect_dn, Request(account, VERSION, token))
             except OSError as exc:
                 from authsvc import refusals
 

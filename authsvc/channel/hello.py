@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from authsvc.channel.guard import receive_exactly, send_by
@@ -22,20 +22,24 @@ MAX_HELLO_BYTES: Final = 16 << 10
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the client says first: the account it would like (None: the default one) and its version."""
+    """What the client says first: the account it would like (None: the default one), its version, a bearer token."""
 
     account: str | None
     version: str
+    token: str | None = field(default=None, repr=False)  # whoever reads it can use it
 
     def encode(self) -> dict[str, object]:
         """Return the request as a JSON object's map."""
-        return {"account": self.account, "version": self.version}
+        said: dict[str, object] = {"account": self.account, "version": self.version}
+        return said if self.token is None else said | {"token": self.token}
 
     @classmethod
     def decode(cls, value: object) -> Request:
         """Read what `encode` made.  Raises ProtocolViolation."""
         match value:
-            case {"account": str() | None as account, "version": str(version)}:
+            case {"account": str() | None as account, "version": str(version), "token": str() | None as token}:
+                return cls(account, one_line(version), token)
+            case {"account": str() | None as account, "version": str(version), **rest} if "token" not in rest:
                 return cls(account, one_line(version))
         raise ProtocolViolation("the client's hello must be a map with account and version")
 

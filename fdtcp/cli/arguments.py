@@ -39,6 +39,9 @@ class CommandLine:
     timeout: float | None = None
     proxy: str | None = None
     account: str | None = None
+    source_account: str | None = None
+    destination_account: str | None = None
+    token: str | None = None
     monitor_id: str = ""
     given: dict[str, str] = field(default_factory=dict)
 
@@ -84,6 +87,9 @@ def parse_arguments(arguments: Sequence[str]) -> CommandLine:
         timeout=_parse_timeout(found["timeout"]),
         proxy=found["x509userproxy"],
         account=found["account"],
+        source_account=found["source_account"],
+        destination_account=found["destination_account"],
+        token=found["token"],
         monitor_id=found["monID"],
         given=given,
     )
@@ -141,7 +147,10 @@ def _build() -> argparse.ArgumentParser:
     add("-d", "--debug", metavar="LEVEL", default="INFO", help="DEBUG: tell each step of each job as well")
     add("-t", "--timeout", metavar="S", help="how long a daemon may take to let us in (default: 10s)")
     add("-x", "--x509userproxy", metavar="F", help="the proxy (default: $X509_USER_PROXY, else /tmp/x509up_u<uid>)")
-    add("--account", metavar="NAME", help="the account to be mapped to, if the site allows several")
+    add("--account", metavar="NAME", help="the account to be mapped to at both sites, if they allow several")
+    add("--source-account", metavar="NAME", help="the same at the site of the source only")
+    add("--destination-account", metavar="NAME", help="the same at the site of the destination only")
+    add("--token", metavar="F", help="limit the run to what this bearer token allows (discover: the usual places)")
     add("--monID", metavar="ID", default="", help="a name of the caller's for this run; it is repeated in the result")
     how = parser.add_argument_group("how files are moved")
     for name, (metavar, text) in _NEW.items():

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Final
 
-from fdtcp.channels import Identity
+from fdtcp.channels import Identity, accounts_by_side
 from fdtcp.cli.arguments import CommandLine
 from fdtcp.cli.config import load_config
 from fdtcp.cli.output import Log
@@ -46,7 +46,8 @@ def transfer(line: CommandLine, log: Log, should_stop: Callable[[], bool]) -> in
         transfers = _read_transfers(line)
         if meaningless := find_meaningless(line.given):
             log.say(f"warning: accepted, but without meaning here: {', '.join(meaningless)}")
-        identity = Identity(line.proxy, config.ca_dir, line.account or config.account, config.peers)
+        accounts = accounts_by_side(line.account or config.account, line.source_account, line.destination_account)
+        identity = Identity(line.proxy, config.ca_dir, accounts, config.peers, line.token)
         run = _Run(transfers, options, identity, line.timeout or config.timeout, report, log)
         result = run.move(should_stop)
         say_failures(result, log)

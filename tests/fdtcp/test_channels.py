@@ -27,7 +27,7 @@ def test_a_missing_proxy_is_the_clients_matter(tmp_path: Path) -> None:
     with pytest.raises(BadCredential):
         identity.find()
     with pytest.raises(BadCredential) as caught:
-        identity.open(Address("127.0.0.1", 1), time.monotonic() + 5)
+        identity.open(Side.SOURCE, Address("127.0.0.1", 1), time.monotonic() + 5)
     assert caught.value.side is Side.CLIENT
 
 
@@ -44,7 +44,7 @@ def test_a_proxy_that_others_can_read_is_refused(proxy: str) -> None:
 
 def test_authorities_that_are_missing_are_the_clients_matter(tmp_path: Path, proxy: str) -> None:
     with pytest.raises((BadTrust, BadCredential)) as caught:
-        Identity(proxy, str(tmp_path / "nowhere")).open(Address("127.0.0.1", 1), time.monotonic() + 5)
+        Identity(proxy, str(tmp_path / "nowhere")).open(Side.SOURCE, Address("127.0.0.1", 1), time.monotonic() + 5)
     assert caught.value.side is Side.CLIENT
 
 
@@ -52,5 +52,5 @@ def test_a_host_that_does_not_listen_is_not_the_clients_matter() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     with throw_away_identity() as identity, pytest.raises(Unreachable) as caught:
-        identity.open(Address("127.0.0.1", port), time.monotonic() + 5)
+        identity.open(Side.SOURCE, Address("127.0.0.1", port), time.monotonic() + 5)
     assert caught.value.side is None

@@ -48,8 +48,8 @@ class Talk:
     def __init__(self, channel: Channel | Exception) -> None:
         self.said: queue.SimpleQueue[tuple[Line, Report]] = queue.SimpleQueue()
 
-        def open_(address: Address, deadline: float) -> Channel:
-            assert (address, deadline) == (Address("a", 1), 7.0)
+        def open_(side: Side, address: Address, deadline: float) -> Channel:
+            assert (side, address, deadline) == (Side.SOURCE, Address("a", 1), 7.0)
             if isinstance(channel, Exception):
                 raise channel
             return channel
@@ -133,7 +133,7 @@ def test_a_line_that_waits_can_be_given_up() -> None:
 def test_a_line_that_is_given_up_while_it_opens_closes_what_it_gets() -> None:
     channel, may_open = Scripted(), threading.Event()
 
-    def open_(_address: Address, _deadline: float) -> Channel:
+    def open_(_side: Side, _address: Address, _deadline: float) -> Channel:
         assert may_open.wait(WITHIN_S)
         return channel
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 
 from fdtcp.contract import Describe, Release, Request
+from fdtcp.errors import Side
 from fdtcp.lines import Channel
 from fdtcp.model.job import Job, group
 from fdtcp.model.options import Options
@@ -53,11 +54,11 @@ def test_a_dead_pair_does_not_hold_back_the_others() -> None:
     began = time.monotonic()
     finished: dict[int, float] = {}
 
-    def open_(address: Address, deadline: float) -> Channel:
+    def open_(side: Side, address: Address, deadline: float) -> Channel:
         if address.host == "dead.example":
             time.sleep(0.5)
             fake.unreachable.add(address)
-        return fake.open(address, deadline)
+        return fake.open(side, address, deadline)
 
     def note(job: Job, outcomes: Sequence[Outcome]) -> None:
         finished.update({job.positions[outcome.index]: time.monotonic() - began for outcome in outcomes})

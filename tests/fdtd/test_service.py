@@ -58,8 +58,9 @@ def test_calls_come_and_go_as_plain_values(make_rig: RigMaker) -> None:
         identity = type("Identity", (), {"dn": DN})
         account = own_account()
         peer = "127.0.0.1"
+        grant = None
 
-    call = rig.service.handler_for(Caller())  # type: ignore[arg-type]  # a caller is what has these three
+    call = rig.service.handler_for(Caller())  # type: ignore[arg-type]  # a caller is what has these four
     name, argument = encode_request(Describe(job(), Policy(), (), (source(0),)))
     assert call(name, argument)["addresses"] == ["127.1.0.2"]
     with pytest.raises(ProtocolViolation):

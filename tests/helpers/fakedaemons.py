@@ -69,12 +69,12 @@ class FakePair:
     unreachable: set[Address] = field(default_factory=set)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def open(self, address: Address, deadline: float) -> Channel:  # noqa: ARG002  # an Opener has one
+    def open(self, side: Side, address: Address, deadline: float) -> Channel:  # noqa: ARG002  # an Opener has one
         """Be an Opener."""
         if address in self.unreachable:
             raise Unreachable(f"cannot connect to {address}")
         self.connections += 1
-        return FakeChannel(self, Side.SOURCE if address == SOURCE else Side.DESTINATION)
+        return FakeChannel(self, side)
 
     def answer(self, side: Side, request: Request) -> Reply:
         """Answer one call as a daemon would."""
