@@ -107,7 +107,6 @@ class BadRevocationList(FdtError):
 
     code = "bad-crl"
     fault = Fault.SITE
-    retryable = True
     remedy_text = "the administrator there has to run fetch-crl"
 
 
@@ -133,7 +132,6 @@ class BadBanList(FdtError):
 
     code = "bad-ban-list"
     fault = Fault.SITE
-    retryable = True
     remedy_text = "the administrator there has to mend it"
 
 

@@ -71,7 +71,7 @@ class ServerContexts:
 
     A renewed host certificate, a new CA and a removed CA count from the next connection on, without a restart.  While
     a new certificate and key do not fit together (one has been copied, the other not yet) the old ones stay; a CA
-    directory that cannot be used lets nobody in.  A context costs 3.5 ms, three `stat` calls nothing.
+    directory that cannot be used lets nobody in.  A context costs 3.5 ms, looking whether one is needed 1 ms.
     """
 
     def __init__(self, credential: Credential, ca_dir: str, uid: int) -> None:

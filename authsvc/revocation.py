@@ -1,0 +1,103 @@
+"""Lists of revoked certificates: reading one file, and asking it about one certificate.
+
+Decides which lists can be used at all.  A list that covers only a part of what a CA has revoked (delta lists, indirect
+lists, lists for one reason or one kind of certificate) is refused and never taken for the whole.  Where lists are and
+when one is needed is `authsvc.authorities`'.
+
+Loads cryptography: a client does that only if there is a list of its host's CA.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtensionOID
+
+from authsvc.certname import canonical
+
+# The largest grid CAs have some 2 MB; public ones had 70 MB at the worst.
+MAX_CRL_BYTES: Final = 128 << 20
+# Clocks of the CA and ours differ.
+_SKEW: Final = dt.timedelta(minutes=5)
+_KNOWN: Final = frozenset({ExtensionOID.AUTHORITY_KEY_IDENTIFIER, ExtensionOID.CRL_NUMBER})
+# Entries for another CA's certificates carry this extension (2.5.29.29), which makes a list indirect.
+_CERTIFICATE_ISSUER: Final = bytes.fromhex("0603551d1d")
+
+
+class Crl:
+    """One list; `issuer` is its CA's name in canonical form."""
+
+    def __init__(self, content: bytes) -> None:
+        """Read PEM or DER.  Raises ValueError for what is no list or not a whole one."""
+        try:
+            self._crl = x509.load_pem_x509_crl(content) if b"-----BEGIN" in content else x509.load_der_x509_crl(content)
+            self._check_whole()
+            self.issuer = canonical(self._crl.issuer.public_bytes())
+            self.this_update = self._crl.last_update_utc
+            end = self._crl.next_update_utc
+        except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as exc:
+            raise ValueError(f"it is no list of revoked certificates that can be used: {exc}") from exc
+        if end is None:
+            raise ValueError("it does not say when the next one comes (nextUpdate)")
+        self.next_update = end
+        self._signers: dict[bytes, bool] = {}
+
+    def _check_whole(self) -> None:
+        for extension in self._crl.extensions:
+            if extension.oid == ExtensionOID.DELTA_CRL_INDICATOR:
+                raise ValueError("it is a delta list, which tells only what has changed")
+            if extension.oid == ExtensionOID.ISSUING_DISTRIBUTION_POINT:
+                raise ValueError("it covers only a part of its CA's certificates (issuingDistributionPoint)")
+            if extension.critical and extension.oid not in _KNOWN:
+                raise ValueError(f"it has the critical extension {extension.oid.dotted_string}, which is unknown here")
+        if _CERTIFICATE_ISSUER in self._crl.tbs_certlist_bytes:
+            raise ValueError("it is an indirect list, with certificates of other CAs")
+
+    def is_signed_by(self, issuer: x509.Certificate) -> bool:
+        """Say whether this CA made the list; the answer for a CA is kept, it costs up to 30 ms."""
+        fingerprint = issuer.public_bytes(Encoding.DER)
+        known = self._signers.get(fingerprint)
+        if known is None:
+            known = self._signers[fingerprint] = self._verify(issuer)
+        return known
+
+    def _verify(self, issuer: x509.Certificate) -> bool:
+        if canonical(issuer.subject.public_bytes()) != self.issuer:
+            return False
+        try:
+            if not issuer.extensions.get_extension_for_class(x509.KeyUsage).value.crl_sign:
+                return False
+        except x509.ExtensionNotFound:
+            pass  # absent means: for everything
+        key = issuer.public_key()
+        if not isinstance(
+            key,
+            rsa.RSAPublicKey
+            | ec.EllipticCurvePublicKey
+            | ed25519.Ed25519PublicKey
+            | ed448.Ed448PublicKey
+            | dsa.DSAPublicKey,
+        ):
+            return False
+        try:
+            return self._crl.is_signature_valid(key)
+        except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
+            return False
+
+    def revoked_at(self, serial: int) -> dt.datetime | None:
+        """Return when the certificate of this number was revoked; None if it was not."""
+        entry = self._crl.get_revoked_certificate_by_serial_number(serial)
+        return None if entry is None else entry.revocation_date_utc
+
+    def is_early(self, now: dt.datetime) -> bool:
+        """Say whether the list is from the future, by more than clocks differ."""
+        return self.this_update - _SKEW > now
+
+    def is_expired(self, now: dt.datetime) -> bool:
+        """Say whether a newer list should have come."""
+        return self.next_update <= now
