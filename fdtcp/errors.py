@@ -298,7 +298,7 @@ class PortsExhausted(FdtError):
     code = "ports-exhausted"
     fault = Fault.SITE
     retryable = True
-    remedy_text = "retry in a minute or widen [data] ports"
+    remedy_text = "retry in a minute, or widen [data] port_range in fdtd.conf"
 
 
 class StreamsLost(FdtError):

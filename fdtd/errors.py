@@ -52,15 +52,6 @@ class DaemonLeaving(FdtError):
     remedy_text = "retry when the daemon has been started again"
 
 
-class PortsExhausted(FdtError):
-    """All data ports of the range are leased to running transfers."""
-
-    code = "ports-exhausted"
-    fault = Fault.SITE
-    retryable = True
-    remedy_text = "retry in a minute, or widen [data] port_range in fdtd.conf"
-
-
 class NoDataAddress(FdtError):
     """None of the configured data interfaces has an address now."""
 

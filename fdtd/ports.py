@@ -10,9 +10,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 
-from fdtcp.errors import Phase
+from fdtcp.errors import Phase, PortsExhausted
 from fdtcp.model.order import Endpoint
-from fdtd.errors import PortsExhausted
 
 
 class PortLeases:

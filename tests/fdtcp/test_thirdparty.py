@@ -2,101 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
-from fdtcp import thirdparty
 from fdtcp.contract import Abort, Describe, Expect, Finish, PrepareReceive, Release, Request, StartSend, Watch
-from fdtcp.ends import Call, Close, Command, Link, Open, Told
+from fdtcp.ends import Call, Close, Link, Open
 from fdtcp.errors import (
-    DaemonLost,
-    DataConnectFailed,
     InternalError,
-    MoverDied,
     OptionRefused,
     Phase,
-    Problem,
     RemoteProblem,
     Side,
-    StreamsLost,
-    Unreachable,
 )
-from fdtcp.model.options import Options
 from fdtcp.model.order import Outcome, State
-from fdtcp.model.pfn import Pfn
-from fdtcp.model.transfer import Transfer
 from fdtcp.stages import MOVES, Event, Stage
-from fdtcp.thirdparty import ThirdParty
 from tests.helpers.fakedaemons import FakePair
-
-LOST = Unreachable("the connection broke").problem(Side.SOURCE, Phase.TRANSFER)
-
-
-def transfers(number: int) -> list[Transfer]:
-    return [
-        Transfer(Pfn.parse(b"fdt://source.example:1/in/%d" % i), Pfn.parse(b"fdt://destination.example:2/out/%d" % i))
-        for i in range(number)
-    ]
-
-
-class Play:
-    """Carries out the machine's commands at the fake daemons, in order, without threads."""
-
-    def __init__(self, number: int, pair: FakePair | None = None) -> None:
-        self.pair = pair or FakePair({b"/in/%d" % i: i for i in range(number)})
-        self.machine = ThirdParty("ab" * 16, transfers(number), Options(), contact=10.0, grace=30.0)
-        self.now = 0.0
-        self.told: list[Outcome] = []
-        self.commands: list[Command] = []
-        self.unreachable: set[Side] = set()
-        self.cut: set[Side] = set()
-
-    def play(self, until: float = 120.0) -> None:
-        self.commands += self.machine.start(self.now)
-        self.go_on(until)
-
-    def go_on(self, until: float = 120.0) -> None:
-        while not self.machine.is_ended and self.now < until:
-            if not self.commands:
-                self.now = max(self.now + 0.001, min(self.machine.wake_at(self.now), self.now + 1.0))
-                self.commands += self.machine.tick(self.now)
-                continue
-            self.commands += self.perform(self.commands.pop(0))
-
-    def perform(self, command: Command) -> list[Command]:
-        self.now += 0.001
-        match command:
-            case Told(outcomes):
-                self.told += outcomes
-            case Open(side) if side in self.unreachable | self.cut:
-                return self.machine.not_opened(side, Unreachable(f"no {side}").problem(side, Phase.CONNECT), self.now)
-            case Open(side):
-                return self.machine.opened(side, self.now)
-            case Call(side) if any(isinstance(later, Open | Close) and later.side is side for later in self.commands):
-                pass  # the connection was given up meanwhile; the runner drops its last words, too
-            case Call(side) if side in self.cut:
-                return self.machine.lost(side, LOST, self.now)
-            case Call(side, request):
-                return self.call(side, request)
-            case Close():
-                pass
-        return []
-
-    def call(self, side: Side, request: Request) -> list[Command]:
-        try:
-            reply = self.pair.answer(side, request)
-        except RemoteProblem as exc:
-            return self.machine.refused(side, exc.problem(side, Phase.TRANSFER), self.now)
-        if isinstance(request, Watch) and not getattr(reply, "ended", True):
-            self.now += request.wait
-        return self.machine.replied(side, reply, self.now)
-
-    def states(self) -> list[str]:
-        return [self.machine.ledger.outcomes[i].state.value for i in sorted(self.machine.ledger.outcomes)]
-
-    def reasons(self) -> set[str]:
-        return {outcome.problem.code for outcome in self.told if outcome.problem}
+from tests.helpers.play import Play
 
 
 def test_a_job_without_trouble_is_described_expected_prepared_started_released_and_finished() -> None:
@@ -223,97 +143,6 @@ def test_a_refusal_fails_all_files_and_stops_the_other_end() -> None:
     assert "Finish" in pair.names(Side.SOURCE)
 
 
-def fail_reader(pair: FakePair, problem: Problem) -> None:
-    """Let the reader die when it is released; the destination then sees its streams break."""
-
-    def die(request: Request) -> None:
-        if isinstance(request, Release):
-            pair.is_stalled = True
-            pair.reader_ended = True
-            pair.reader_problem = problem
-            lost = StreamsLost("all streams broke").problem(Side.DESTINATION, Phase.TRANSFER)
-            for index, size in pair.expected.items():
-                pair._say(Outcome(index, State.FAILED, size, problem=lost))
-
-    pair.on_call = die
-
-
-def test_the_root_cause_at_the_source_wins_over_streams_lost() -> None:
-    play = Play(3)
-    fail_reader(play.pair, MoverDied("the reader was killed").problem(Side.SOURCE, Phase.TRANSFER))
-    play.play()
-    assert play.reasons() == {"mover-died"}
-    assert {outcome.problem.side for outcome in play.told if outcome.problem} == {Side.SOURCE}
-
-
-def test_streams_that_nobody_can_explain_stay_lost() -> None:
-    play = Play(3)
-    fail_reader(play.pair, StreamsLost("mine too").problem(Side.SOURCE, Phase.TRANSFER))
-    play.play()
-    assert play.reasons() == {"streams-lost"}
-
-
-def test_a_reader_that_cannot_connect_does_not_keep_the_writer_waiting_for_long() -> None:
-    play = Play(1)
-
-    def refuse(request: Request) -> None:
-        if isinstance(request, Release):
-            play.pair.is_stalled = play.pair.reader_ended = True
-            failed = DataConnectFailed("no stream could be opened").problem(Side.SOURCE, Phase.TRANSFER)
-            play.pair.reader_problem = failed
-
-    play.pair.on_call = refuse
-    play.play()
-    assert play.reasons() == {"data-connect-failed"}
-    assert play.now < thirdparty.SETTLE_S + thirdparty.STOP_S + 2
-    assert "Abort" in play.pair.names(Side.DESTINATION)
-
-
-def test_a_writer_that_dies_fails_what_is_not_final_and_stops_the_reader() -> None:
-    play = Play(2)
-
-    def die(request: Request) -> None:
-        if isinstance(request, Release):
-            play.pair.is_stalled = play.pair.writer_ended = True
-            play.pair._say(Outcome(0, State.DONE, 0))
-            play.pair.writer_problem = MoverDied("killed").problem(Side.DESTINATION, Phase.TRANSFER)
-
-    play.pair.on_call = die
-    play.play()
-    assert play.states() == ["done", "failed"]
-    assert play.reasons() == {"mover-died"}
-    assert play.pair.names(Side.SOURCE)[-2:] == ["Abort", "Finish"]
-
-
-def test_a_lost_connection_is_opened_again_and_the_call_made_again() -> None:
-    play = Play(2)
-    play.cut = {Side.SOURCE}
-    play.unreachable = set()
-    play.commands += play.machine.start(0.0)
-    play.cut = set()
-    play.commands += play.perform(play.commands.pop(0))  # the source is open
-    play.cut = {Side.SOURCE}
-    play.go_on(until=5.0)
-    assert play.machine.ends[Side.SOURCE].lost_since is not None
-    play.cut = set()
-    play.go_on()
-    assert play.states() == ["done", "done"]
-    assert play.machine.problems == ()
-
-
-@pytest.mark.parametrize("side", [Side.SOURCE, Side.DESTINATION])
-def test_a_daemon_that_stays_away_loses_what_is_not_final(side: Side) -> None:
-    play = Play(2)
-    play.pair.is_stalled = True
-    play.play(until=3.0)
-    play.cut = {side}
-    began = play.now
-    play.go_on()
-    assert play.machine.is_ended
-    assert play.reasons() == {DaemonLost.code}
-    assert 30 <= play.now - began < 70
-
-
 def test_a_stopped_job_tells_only_what_is_final() -> None:
     play = Play(3)
 
@@ -395,27 +224,3 @@ def test_progress_says_how_far_the_job_is() -> None:
     assert play.machine.ends[Side.SOURCE].link is Link.CLOSED
     assert {"described", "prepared", "started", "first final"} <= play.machine.times.keys()
     assert Finish.__name__ in play.pair.names(Side.SOURCE)
-
-
-def test_a_destination_that_is_lost_is_the_root_cause_of_broken_streams() -> None:
-    play = Play(2)
-    play.pair.is_stalled = True
-    play.play(until=3.0)
-    play.cut = {Side.DESTINATION}
-    play.pair.reader_ended = True
-    play.pair.reader_problem = StreamsLost("all streams broke").problem(Side.SOURCE, Phase.TRANSFER)
-    play.go_on()
-    assert play.reasons() == {DaemonLost.code}
-
-
-def test_a_daemon_that_was_started_anew_has_lost_the_job() -> None:
-    play = Play(1)
-    unknown = MoverDied("no such job").problem(Side.SOURCE, Phase.TRANSFER)
-
-    def forget(request: Request) -> None:
-        if isinstance(request, Release):
-            raise RemoteProblem(dataclasses.replace(unknown, code=thirdparty.UNKNOWN_SESSION))
-
-    play.pair.on_call = forget
-    play.play()
-    assert play.reasons() == {DaemonLost.code}

@@ -22,11 +22,11 @@ def test_each_says_what_to_do_and_is_nobodys_bug(cls: type[FdtError]) -> None:
 
 
 def test_what_is_full_or_leaving_can_be_tried_again() -> None:
-    assert errors.TooManySessions.retryable and errors.PortsExhausted.retryable and errors.DaemonLeaving.retryable
+    assert errors.TooManySessions.retryable and errors.NoDataAddress.retryable and errors.DaemonLeaving.retryable
     assert not errors.UnknownSession.retryable
 
 
 def test_a_session_that_is_over_tells_the_first_reason() -> None:
-    first = errors.PortsExhausted("none").problem(Side.DESTINATION, Phase.PREPARE)
+    first = errors.NoDataAddress("none").problem(Side.DESTINATION, Phase.PREPARE)
     assert errors.SessionOver("over", cause=first).problem(Side.SOURCE, Phase.SERVICE) == first
     assert errors.SessionOver("over").problem(Side.SOURCE, Phase.SERVICE).code == "session-over"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from fdtcp.errors import PortsExhausted
 from fdtcp.model.order import Endpoint
-from fdtd.errors import PortsExhausted
 from fdtd.ports import PortLeases
 
 A, B = "127.1.0.2", "127.2.0.2"

@@ -1,0 +1,138 @@
+"""Dialogues in which connections, daemons and movers are lost."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from fdtcp import thirdparty
+from fdtcp.contract import Release, Request
+from fdtcp.errors import (
+    DaemonLost,
+    DataConnectFailed,
+    MoverDied,
+    Phase,
+    Problem,
+    RemoteProblem,
+    Side,
+    StreamsLost,
+)
+from fdtcp.model.order import Outcome, State
+from tests.helpers.fakedaemons import FakePair
+from tests.helpers.play import Play
+
+
+def fail_reader(pair: FakePair, problem: Problem) -> None:
+    """Let the reader die when it is released; the destination then sees its streams break."""
+
+    def die(request: Request) -> None:
+        if isinstance(request, Release):
+            pair.is_stalled = True
+            pair.reader_ended = True
+            pair.reader_problem = problem
+            lost = StreamsLost("all streams broke").problem(Side.DESTINATION, Phase.TRANSFER)
+            for index, size in pair.expected.items():
+                pair._say(Outcome(index, State.FAILED, size, problem=lost))
+
+    pair.on_call = die
+
+
+def test_the_root_cause_at_the_source_wins_over_streams_lost() -> None:
+    play = Play(3)
+    fail_reader(play.pair, MoverDied("the reader was killed").problem(Side.SOURCE, Phase.TRANSFER))
+    play.play()
+    assert play.reasons() == {"mover-died"}
+    assert {outcome.problem.side for outcome in play.told if outcome.problem} == {Side.SOURCE}
+
+
+def test_streams_that_nobody_can_explain_stay_lost() -> None:
+    play = Play(3)
+    fail_reader(play.pair, StreamsLost("mine too").problem(Side.SOURCE, Phase.TRANSFER))
+    play.play()
+    assert play.reasons() == {"streams-lost"}
+
+
+def test_a_reader_that_cannot_connect_does_not_keep_the_writer_waiting_for_long() -> None:
+    play = Play(1)
+
+    def refuse(request: Request) -> None:
+        if isinstance(request, Release):
+            play.pair.is_stalled = play.pair.reader_ended = True
+            failed = DataConnectFailed("no stream could be opened").problem(Side.SOURCE, Phase.TRANSFER)
+            play.pair.reader_problem = failed
+
+    play.pair.on_call = refuse
+    play.play()
+    assert play.reasons() == {"data-connect-failed"}
+    assert play.now < thirdparty.SETTLE_S + thirdparty.STOP_S + 2
+    assert "Abort" in play.pair.names(Side.DESTINATION)
+
+
+def test_a_writer_that_dies_fails_what_is_not_final_and_stops_the_reader() -> None:
+    play = Play(2)
+
+    def die(request: Request) -> None:
+        if isinstance(request, Release):
+            play.pair.is_stalled = play.pair.writer_ended = True
+            play.pair._say(Outcome(0, State.DONE, 0))
+            play.pair.writer_problem = MoverDied("killed").problem(Side.DESTINATION, Phase.TRANSFER)
+
+    play.pair.on_call = die
+    play.play()
+    assert play.states() == ["done", "failed"]
+    assert play.reasons() == {"mover-died"}
+    assert play.pair.names(Side.SOURCE)[-2:] == ["Abort", "Finish"]
+
+
+def test_a_lost_connection_is_opened_again_and_the_call_made_again() -> None:
+    play = Play(2)
+    play.cut = {Side.SOURCE}
+    play.unreachable = set()
+    play.commands += play.machine.start(0.0)
+    play.cut = set()
+    play.commands += play.perform(play.commands.pop(0))  # the source is open
+    play.cut = {Side.SOURCE}
+    play.go_on(until=5.0)
+    assert play.machine.ends[Side.SOURCE].lost_since is not None
+    play.cut = set()
+    play.go_on()
+    assert play.states() == ["done", "done"]
+    assert play.machine.problems == ()
+
+
+@pytest.mark.parametrize("side", [Side.SOURCE, Side.DESTINATION])
+def test_a_daemon_that_stays_away_loses_what_is_not_final(side: Side) -> None:
+    play = Play(2)
+    play.pair.is_stalled = True
+    play.play(until=3.0)
+    play.cut = {side}
+    began = play.now
+    play.go_on()
+    assert play.machine.is_ended
+    assert play.reasons() == {DaemonLost.code}
+    assert 30 <= play.now - began < 70
+
+
+def test_a_destination_that_is_lost_is_the_root_cause_of_broken_streams() -> None:
+    play = Play(2)
+    play.pair.is_stalled = True
+    play.play(until=3.0)
+    play.cut = {Side.DESTINATION}
+    play.pair.reader_ended = True
+    play.pair.reader_problem = StreamsLost("all streams broke").problem(Side.SOURCE, Phase.TRANSFER)
+    play.go_on()
+    assert play.reasons() == {DaemonLost.code}
+
+
+def test_a_daemon_that_was_started_anew_has_lost_the_job() -> None:
+    play = Play(1)
+    unknown = MoverDied("no such job").problem(Side.SOURCE, Phase.TRANSFER)
+
+    def forget(request: Request) -> None:
+        if isinstance(request, Release):
+            raise RemoteProblem(dataclasses.replace(unknown, code=thirdparty.UNKNOWN_SESSION))
+
+    play.pair.on_call = forget
+    play.play()
+    assert play.reasons() == {DaemonLost.code}
