@@ -10,18 +10,14 @@ count as failed, and a second attempt finds them in place.
 
 from __future__ import annotations
 
-import json
 import os
-import sqlite3
-import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from fdtcp.errors import Problem, ProtocolViolation, Side
+from fdtcp.errors import Problem, Side
 from fdtcp.model.order import DestinationFile, KeptPartial, Outcome, State
-from fdtd.errors import StateFailed
+from fdtd.database import Database, problem_text, read_problem
 from fdtd.sessions import SessionKey
 
 SCHEMA: Final = """
@@ -40,8 +36,6 @@ CREATE TABLE IF NOT EXISTS leftovers (
     session INTEGER NOT NULL, discard INTEGER NOT NULL, due REAL NOT NULL,
     PRIMARY KEY (account, destination)) WITHOUT ROWID;
 """
-# Two writers are the ticking thread and one mover's reader; a commit takes milliseconds.
-BUSY_TIMEOUT_S: Final = 10.0
 # Rows of forgotten sessions go in bites, so that no call waits for a million of them.
 BITE: Final = 20_000
 
@@ -69,41 +63,17 @@ class Leftover:
     due: float
 
 
-class StateFile:
+class StateFile(Database):
     """The file, open; safe to use from all threads.  Methods raise StateFailed."""
 
     def __init__(self, directory: str) -> None:
-        self.path = os.path.join(directory, "fdtd.sqlite")
-        self._lock = threading.Lock()
-        try:
-            self._db = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, check_same_thread=False, isolation_level=None)
-            os.chmod(self.path, 0o640)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.executescript(SCHEMA)
-        except (sqlite3.Error, OSError) as exc:
-            raise StateFailed(f"cannot use {self.path}: {exc}") from exc
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._db.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            try:
-                with self._db:
-                    self._db.execute("BEGIN IMMEDIATE")
-                    yield self._db
-            except sqlite3.Error as exc:
-                raise StateFailed(f"cannot write {self.path}: {exc}") from exc
+        super().__init__(os.path.join(directory, "fdtd.sqlite"), SCHEMA)
 
     # sessions
 
     def open_session(self, key: SessionKey, now: float) -> int:
         """Write down a new session; return its number."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             cursor = db.execute(
                 "INSERT INTO sessions (dn, account, job, side, opened) VALUES (?, ?, ?, ?, ?)",
                 (key.dn, key.account, key.job, key.side.value, now),
@@ -113,7 +83,7 @@ class StateFile:
 
     def expect(self, session: int, files: Iterable[DestinationFile]) -> None:
         """Write down what will be written, before any of it can be."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.executemany(
                 "INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?)", ((session, f.index, f.path, f.size) for f in files)
             )
@@ -131,11 +101,11 @@ class StateFile:
                 one.kept,
                 one.checksum,
                 one.finished,
-                _problem_text(one.problem),
+                problem_text(one.problem),
             )
             for offset, one in enumerate(outcomes)
         )
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.executemany("INSERT INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
             if db.execute("SELECT 1 FROM leftovers WHERE account = ? LIMIT 1", (account,)).fetchone():
                 db.executemany(
@@ -146,14 +116,12 @@ class StateFile:
 
     def end(self, session: int, problem: Problem | None, now: float) -> None:
         """Write down that nothing will follow."""
-        with self._transaction() as db:
-            db.execute(
-                "UPDATE sessions SET ended = ?, problem = ? WHERE id = ?", (now, _problem_text(problem), session)
-            )
+        with self.transaction() as db:
+            db.execute("UPDATE sessions SET ended = ?, problem = ? WHERE id = ?", (now, problem_text(problem), session))
 
     def forget(self, session: int) -> None:
         """Drop a session; its rows go with the next bites."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.execute("DELETE FROM sessions WHERE id = ?", (session,))
 
     def find(self, key: SessionKey) -> StoredSession | None:
@@ -168,7 +136,7 @@ class StateFile:
 
     def waiting(self, session: int) -> list[tuple[int, bytes, int]]:
         """Return (index, path, size) of the expected files that are not final."""
-        return self._rows(
+        return self.rows(
             "SELECT number, path, size FROM files WHERE session = ? AND number NOT IN"
             " (SELECT number FROM outcomes WHERE session = ?) ORDER BY number",
             (session, session),
@@ -176,22 +144,22 @@ class StateFile:
 
     def outcomes(self, session: int, position: int, most: int) -> list[Outcome]:
         """Return outcomes from `position` on."""
-        rows = self._rows(
+        rows = self.rows(
             "SELECT number, state, size, moved, kept, checksum, finished, problem FROM outcomes"
             " WHERE session = ? AND position >= ? ORDER BY position LIMIT ?",
             (session, position, most),
         )
-        return [Outcome(n, State(s), z, m, k, c, f, _problem(p)) for n, s, z, m, k, c, f, p in rows]
+        return [Outcome(n, State(s), z, m, k, c, f, read_problem(p)) for n, s, z, m, k, c, f, p in rows]
 
     def count_outcomes(self, session: int) -> int:
         """Return how many files of the session are final."""
-        ((count,),) = self._rows("SELECT count(*) FROM outcomes WHERE session = ?", (session,))
+        ((count,),) = self.rows("SELECT count(*) FROM outcomes WHERE session = ?", (session,))
         return int(count)
 
     def purge(self, ended_before: float) -> int:
         """Drop sessions that nobody came back for, and a bite of the rows of forgotten ones; return how many rows."""
         gone = 0
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.execute("DELETE FROM sessions WHERE ended < ?", (ended_before,))
             for table, column in (("files", "number"), ("outcomes", "position")):
                 cursor = db.execute(
@@ -207,37 +175,37 @@ class StateFile:
     def keep(self, session: int, account: str, kept: Iterable[tuple[bytes, KeptPartial]], due: float) -> None:
         """Write down partials that stay until `due`, by destination."""
         rows = ((account, destination, one.path, one.size, session, 1, due) for destination, one in kept)
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.executemany("INSERT OR REPLACE INTO leftovers VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def sweep_later(self, session: int, account: str, paths: Iterable[bytes], discard: bool, due: float) -> None:
         """Write down destinations that could not be swept now."""
         rows = ((account, path, b"", 0, session, int(discard), due) for path in paths)
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.executemany("INSERT OR IGNORE INTO leftovers VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def discard(self, session: int) -> None:
         """Make what a session left due at once, to be removed."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.execute("UPDATE leftovers SET due = 0, discard = 1 WHERE session = ?", (session,))
 
     def postpone(self, account: str, paths: Iterable[bytes], due: float) -> None:
         """Try these again at `due`."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.executemany(
                 "UPDATE leftovers SET due = ? WHERE account = ? AND destination = ?", ((due, account, p) for p in paths)
             )
 
     def swept(self, account: str, paths: Iterable[bytes]) -> None:
         """Nothing is left over there any more."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.executemany(
                 "DELETE FROM leftovers WHERE account = ? AND destination = ?", ((account, path) for path in paths)
             )
 
     def leftovers(self, due_before: float | None = None, most: int = 1000) -> list[Leftover]:
         """Return what is left over (and due), the oldest first."""
-        rows = self._rows(
+        rows = self.rows(
             "SELECT account, destination, partial, size, discard, due FROM leftovers"
             " WHERE due <= ? ORDER BY due LIMIT ?",
             (float("inf") if due_before is None else due_before, most),
@@ -247,28 +215,10 @@ class StateFile:
     # inside
 
     def _sessions(self, where: str, values: tuple[object, ...]) -> list[StoredSession]:
-        rows = self._rows(
+        rows = self.rows(
             f"SELECT id, dn, account, job, side, opened, ended, problem FROM sessions WHERE {where}",  # noqa: S608  # `where` is ours
             values,
         )
-        return [StoredSession(i, SessionKey(d, a, j, Side(s)), o, e, _problem(p)) for i, d, a, j, s, o, e, p in rows]
-
-    def _rows(self, query: str, values: tuple[object, ...]) -> list[Any]:  # Any: the query decides the columns
-        with self._lock:
-            try:
-                return self._db.execute(query, values).fetchall()
-            except sqlite3.Error as exc:
-                raise StateFailed(f"cannot read {self.path}: {exc}") from exc
-
-
-def _problem_text(problem: Problem | None) -> str | None:
-    return None if problem is None else json.dumps(problem.encode())
-
-
-def _problem(text: str | None) -> Problem | None:
-    if text is None:
-        return None
-    try:
-        return Problem.decode(json.loads(text))
-    except (ValueError, ProtocolViolation) as exc:
-        raise StateFailed(f"a stored problem cannot be read: {exc}") from exc
+        return [
+            StoredSession(i, SessionKey(d, a, j, Side(s)), o, e, read_problem(p)) for i, d, a, j, s, o, e, p in rows
+        ]
