@@ -11,6 +11,7 @@ import os
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
@@ -75,19 +76,20 @@ class Connection:
         account: str | None = None,
         expect_dn: str | None = None,
         token: str | None = None,
+        permit: Callable[[str], bool] | None = None,
     ) -> Connection:
         """Connect, authenticate both ends and exchange hellos, all before `deadline` (monotonic).
 
         `host` is a name or an address, and must be in the daemon's certificate; with `expect_dn` the certificate must
-        have that DN instead.  `token` is a bearer token, sent only after the host has proven who it is.  Raises
-        Unreachable, NotAuthentic, BadCredential, CredentialExpired, CredentialRefused, BadTrust, or RemoteProblem if
-        the daemon knows us and says no.
+        have that DN instead.  `token` is a bearer token, sent only after the host has proven who it is; `permit` says
+        which numeric addresses may be connected to.  Raises Unreachable, NotAuthentic, BadCredential,
+        CredentialExpired, CredentialRefused, BadTrust, or RemoteProblem if the daemon knows us and says no.
         """
         check_files(credential, os.geteuid())
         context = client_context(credential, ca_dir, check_name=expect_dn is None)
         where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         with ExitStack() as stack:
-            raw = stack.enter_context(dial(host, port, deadline))
+            raw = stack.enter_context(dial(host, port, deadline, permit))
             # A certificate knows neither the zone of a link-local address nor the dot at the end of a full name.
             name = host.partition("%")[0].removesuffix(".")
             tls = stack.enter_context(context.wrap_socket(raw, server_hostname=name, do_handshake_on_connect=False))

@@ -10,6 +10,7 @@ import queue
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from authsvc.channel.guard import remaining
@@ -19,8 +20,12 @@ from fdtcp.errors import Unreachable
 _SHARE_MIN_S: Final = 1.0
 
 
-def dial(host: str, port: int, deadline: float) -> socket.socket:
-    """Return a connected TCP socket.  Raises Unreachable that says what was tried."""
+def dial(host: str, port: int, deadline: float, permit: Callable[[str], bool] | None = None) -> socket.socket:
+    """Return a connected TCP socket.  Raises Unreachable that says what was tried.
+
+    `permit` says of a numeric address whether it may be connected to at all: who dials names that others gave him has
+    to ask it of what a name means now, not of what it meant a moment ago.
+    """
     try:
         addresses = _look_up(host, port, deadline)
     except TimeoutError as exc:
@@ -29,6 +34,9 @@ def dial(host: str, port: int, deadline: float) -> socket.socket:
         raise Unreachable(f"unknown host {host} ({exc.strerror})", remedy="check the spelling of the name") from exc
     failures: list[str] = []
     for index, (family, address) in enumerate(addresses):
+        if permit is not None and not permit(address[0]):
+            failures.append(f"{address[0]}: not allowed")
+            continue
         left = deadline - time.monotonic()
         share = min(left, max(_SHARE_MIN_S, left / (len(addresses) - index)))
         if share <= 0:
