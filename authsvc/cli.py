@@ -1,6 +1,6 @@
-"""The command `authsvc`: for now the lab CA.
+"""The command `authsvc`: the site service, and the lab CA.
 
-Decides the command line and what it prints; everything else is `authsvc.ca`'s, which is loaded when it is needed.
+Decides the command line and what it prints; what a command does is loaded when it is needed.
 """
 
 from __future__ import annotations
@@ -8,12 +8,17 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from fdtcp.errors import FdtError, Status
 
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import NoReturn, TypeAlias
+
+    Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"  # noqa: SLF001  # argparse has no public name for it
+
+
+DEFAULT_CONFIG: Final = "/etc/fdtcp/authsvc.conf"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -29,6 +34,18 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     parser = _Parser(prog="authsvc", description="Certificates, proxies and accounts for fdtcp and fdtd.")
     groups = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_serve(groups)
+    _add_lab(groups)
+    return parser
+
+
+def _add_serve(groups: Commands) -> None:
+    serve = groups.add_parser("serve", help="be the site's account service, which fdtd asks for accounts")
+    serve.add_argument("--config", metavar="FILE", default=DEFAULT_CONFIG, help=f"default: {DEFAULT_CONFIG}")
+    serve.set_defaults(action=_serve)
+
+
+def _add_lab(groups: Commands) -> None:
     lab = groups.add_parser("ca", help="a certificate authority for a laboratory or a test")
     commands = lab.add_subparsers(metavar="ACTION", required=True)
 
@@ -60,7 +77,6 @@ def build_parser() -> argparse.ArgumentParser:
     proxy.add_argument("--limited", action="store_true", help="make a limited proxy")
     proxy.add_argument("--path-length", type=_count, metavar="N", help="allow at most N proxies of this proxy")
     proxy.set_defaults(action=_proxy)
-    return parser
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -80,6 +96,13 @@ def main(arguments: Sequence[str]) -> int:
 def run() -> None:
     """Be the program."""
     sys.exit(main(sys.argv[1:]))
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from authsvc.service_config import load_config
+    from authsvc.service_program import serve
+
+    serve(load_config(options.config), lambda where: print(f"authsvc ready: listening on {where}", flush=True))
 
 
 def _init(options: argparse.Namespace) -> None:

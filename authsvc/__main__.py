@@ -1,0 +1,5 @@
+"""`python -m authsvc` is the command `authsvc`."""
+
+from authsvc.cli import run
+
+run()
