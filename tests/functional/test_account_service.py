@@ -1,0 +1,90 @@
+"""fdtd that asks a real `authsvc serve` for accounts, while that works, hangs and is gone."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fdtcp.contract import About, AboutReply
+from fdtcp.errors import RemoteProblem
+from tests.helpers.accountservice import HOST, AccountService
+from tests.helpers.daemons import RunningDaemon, own_account, run_fdtd
+from tests.helpers.pki import Pki
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
+    return Pki(tmp_path_factory.mktemp("pki"))
+
+
+@pytest.fixture
+def service(pki: Pki, tmp_path: Path) -> Iterator[AccountService]:
+    with AccountService(tmp_path / "a", pki, callers=(f"/O={pki.organisation}/CN=localhost",)) as one:
+        one.gridmap.write_text(f'"{pki.user_dn}" {own_account()}\n')
+        yield one
+
+
+def daemon_of(service: AccountService, directory: Path, pki: Pki, *, cache: str) -> RunningDaemon:
+    accounts = {"source": f"authsvc://{HOST}:{service.port}", "cache": cache}
+    # Its own map names nobody: what it knows it has from the service.
+    return RunningDaemon(directory, pki, sections={"accounts": accounts}, mapping="# nobody\n")
+
+
+def test_the_service_decides_who_is_let_in_and_a_daemon_outlives_it(
+    service: AccountService, tmp_path: Path, pki: Pki
+) -> None:
+    stranger = pki.make_proxy("stranger", pki.make_user("Stranger"))
+    with daemon_of(service, tmp_path / "d", pki, cache="0s") as daemon:
+        with daemon.connect() as client:
+            assert client.connection.hello.account == own_account()
+            assert isinstance(client.ask(About()), AboutReply)
+        with pytest.raises(RemoteProblem, match="is not in the site's account service"):
+            daemon.connect(stranger)
+        service.stop()
+        with daemon.connect() as client:
+            assert client.connection.hello.account == own_account()
+        newcomer = pki.make_proxy("newcomer", pki.make_user("Newcomer"))
+        with pytest.raises(RemoteProblem, match="the site's account service does not answer") as refused:
+            daemon.connect(newcomer)
+        assert refused.value.remote.code == "accounts-unknown"
+        assert refused.value.remote.retryable
+        assert "event=service-away" in daemon.log()
+
+
+def test_a_service_that_hangs_holds_nobody_up_whose_account_is_known(
+    service: AccountService, tmp_path: Path, pki: Pki
+) -> None:
+    stranger = pki.make_proxy("waiting", pki.make_user("Waiting"))
+    refusals: list[str] = []
+
+    def be_refused() -> None:
+        try:
+            daemon.connect(stranger)
+        except RemoteProblem as exc:
+            refusals.append(exc.remote.code)
+
+    with daemon_of(service, tmp_path / "d", pki, cache="1m") as daemon:
+        daemon.connect().connection.close()
+        service.freeze()
+        waiting = threading.Thread(target=be_refused)
+        began = time.monotonic()
+        waiting.start()
+        for _ in range(10):
+            daemon.connect().connection.close()
+        assert time.monotonic() - began < 1.5
+        waiting.join(10)
+        assert time.monotonic() - began < 5
+        service.thaw()
+    assert refusals == ["accounts-unknown"]
+
+
+def test_check_tries_the_service(service: AccountService, tmp_path: Path, pki: Pki) -> None:
+    config = daemon_of(service, tmp_path / "d", pki, cache="1m").config
+    good = run_fdtd(config, "--check")
+    assert good.returncode == 0, good.stderr
+    service.stop()
+    assert "Connection refused" in run_fdtd(config, "--check").stderr
