@@ -59,6 +59,9 @@ client_grace = duration(default="30s")
 max_sessions = integer(min=1, default=100)
 max_sessions_per_user = integer(min=1, default=20)
 outcomes_kept = duration(default="24h")
+[detached]
+allowed = boolean(default=yes)
+sources = network_list(default=list())
 [resume]
 keep = duration(default="7d")
 [monitoring]
@@ -172,6 +175,14 @@ class SessionSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DetachedSettings:
+    """Whether users may leave whole jobs to this daemon, and at which sources it may then call as the user."""
+
+    allowed: bool = True
+    sources: tuple[Network, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class MonitoringSettings:
     """Who hears how transfers go: host and port, None for nobody."""
 
@@ -193,6 +204,7 @@ class Settings:
     monitoring: MonitoringSettings
     limits: Limits
     issuers: tuple[IssuerSettings, ...] = ()
+    detached: DetachedSettings = DetachedSettings()
 
 
 def load_config(path: str) -> Settings:
@@ -209,6 +221,7 @@ def load_config(path: str) -> Settings:
         MonitoringSettings(**sections["monitoring"]),
         Limits(**{name: Limit(**values) for name, values in sections["limits"].items()}),
         tuple(IssuerSettings(**_tuples(section)) for section in sections["tokens"].values()),
+        DetachedSettings(**_tuples(sections["detached"])),
     )
     _check_whole(settings, path or "defaults")
     return settings

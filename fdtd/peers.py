@@ -21,15 +21,18 @@ MIN_PORT: Final = 1024
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-def why_refused(endpoints: Sequence[Endpoint], listed: Sequence[Network], own: Sequence[Network]) -> str | None:
+def why_refused(
+    endpoints: Sequence[Endpoint], listed: Sequence[Network], own: Sequence[Network], key: str = "[data] peers"
+) -> str | None:
     """Return for the log which rule forbids connecting to these endpoints, or None.
 
-    `listed` is [data] peers; when that is empty the networks of the data interfaces, `own`, and global unicast count.
+    `listed` is what the site says under `key`; when that is empty the host's own networks, `own`, and global unicast
+    count.
     """
     if not endpoints or len(endpoints) > MAX_ENDPOINTS:
         return f"{len(endpoints)} endpoints; 1 to {MAX_ENDPOINTS} are allowed"
     for endpoint in endpoints:
-        why = _why_refused(endpoint, listed, own)
+        why = _why_refused(endpoint, listed, own, key)
         if why is not None:
             return f"{endpoint.address[:64]!r} port {endpoint.port}: {why}"
     return None
@@ -46,7 +49,7 @@ def parse_address(text: str) -> Address:
     return address
 
 
-def _why_refused(endpoint: Endpoint, listed: Sequence[Network], own: Sequence[Network]) -> str | None:
+def _why_refused(endpoint: Endpoint, listed: Sequence[Network], own: Sequence[Network], key: str) -> str | None:
     if not MIN_PORT <= endpoint.port <= 65535:
         return f"ports below {MIN_PORT} are never connected to"
     try:
@@ -54,9 +57,9 @@ def _why_refused(endpoint: Endpoint, listed: Sequence[Network], own: Sequence[Ne
     except ValueError:
         return "not a numeric address"
     if listed:
-        return None if any(address in network for network in listed) else "not in [data] peers"
+        return None if any(address in network for network in listed) else f"not in {key}"
     if address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified:
-        return "loopback, link-local and multicast have to be listed in [data] peers"
+        return f"loopback, link-local and multicast have to be listed in {key}"
     if address.is_global or any(address in network for network in own):
         return None
-    return "neither global nor in a network of the data interfaces; list it in [data] peers"
+    return f"neither global nor in a network of this host; list it in {key}"

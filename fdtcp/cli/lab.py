@@ -179,6 +179,7 @@ class Lab:
             # Everything runs as the user who shows it; for root fdtd wants to be told that this is meant.
             "accounts": f"mode = same\nallow_root_self = {'yes' if os.geteuid() == 0 else 'no'}",
             "data": f"interfaces = {', '.join(host.data)}\npeers = 127.1.0.0/16, 127.2.0.0/16",
+            "detached": "sources = 127.0.0.0/8,",
             "paths": f"read = {prefixes}\nwrite = {prefixes}",
         }
         for section, lines in self.extra.items():

@@ -62,6 +62,7 @@ def write_config(
         },
         "accounts": {"mode": "same", "allow_root_self": "yes"},
         "data": {"interfaces": "127.1.0.2,", "peers": "127.0.0.0/8,"},
+        "detached": {"sources": "127.0.0.0/8,"},
     }
     for name, section in sections.items():
         whole.setdefault(name, {}).update(section)

@@ -88,7 +88,7 @@ def test_a_silent_address_costs_no_more_than_the_deadline() -> None:
 def test_addresses_that_are_not_permitted_are_not_connected_to() -> None:
     with socket.create_server(("127.0.0.2", 0)) as listener:
         port = listener.getsockname()[1]
-        with pytest.raises(Unreachable, match="127.0.0.2: not allowed"):
+        with pytest.raises(Unreachable, match=r"127\.0\.0\.2: not allowed"):
             dial("127.0.0.2", port, soon(), lambda address: address != "127.0.0.2")
         dial("127.0.0.2", port, soon(), lambda address: address == "127.0.0.2").close()
         listener.settimeout(5)
