@@ -13,9 +13,11 @@ user submitted: files of any source, in the user's order, which is what an outco
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from fdtcp.contract import MAX_CHUNK, MAX_CHUNK_BYTES
 from fdtcp.errors import Problem, ProtocolViolation
 from fdtcp.model.codec import decode_message, encode_message
 from fdtcp.model.order import KeptPartial, Outcome, Policy, StreamProgress
@@ -23,8 +25,12 @@ from fdtcp.model.transfer import Transfer
 
 # As in the contract: how long a call to follow waits for news.
 MAX_WAIT_S: Final = 1.0
-# A job's steps and ends that failed are few; what a kept partial is called matters to an administrator only.
-MAX_KEPT: Final = 1000
+# Pairs of daemons in one detached job: what runs side by side anyway.
+MAX_PARTS: Final = 32
+# Names of kept partials in a part; an answer has room for so much from each part.
+MAX_KEPT_BYTES: Final = 32 << 10
+# About what a row costs beside its names.
+_ROW_BYTES: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,16 @@ class Wanted:
     def of(cls, transfer: Transfer) -> Wanted:
         """Return how a transfer travels."""
         return cls(transfer.source.text, transfer.destination.text, transfer.literal)
+
+
+def cut(files: Iterable[Wanted]) -> Iterator[Wanted]:
+    """Return files while they fit into one message; at least one."""
+    size = 0
+    for count, one in enumerate(files):
+        size += len(one.source) + len(one.destination) + _ROW_BYTES
+        if count == MAX_CHUNK or (count and size > MAX_CHUNK_BYTES):
+            return
+        yield one
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,9 @@ from fdtcp.errors import BadSettings, Side
 from fdtd.accounts import Accounts, check_mode
 from fdtd.admin import ControlSocket, Status
 from fdtd.config import Settings, format_endpoint
+from fdtd.detached.desk import Desks
+from fdtd.detached.jobs import DetachedJobs
+from fdtd.detached.store import DetachedStore
 from fdtd.errors import AlreadyRunning, DaemonLeaving, StateFailed
 from fdtd.launcher import Launcher
 from fdtd.live import TRANSFER_LOGS, Tools
@@ -124,17 +127,22 @@ class Daemon:
                 host_name(settings),
             )
             service = Service(settings, registry, tools, path_policies(settings))
-            acceptor = self._acceptor(Accounts(settings), service.handler_for)
+            accounts = Accounts(settings)
+            store = stack.enter_context(closing(DetachedStore(settings.service.state_dir)))
+            jobs = DetachedJobs(settings, store, service.answer, accounts.authorise)
+            jobs.recover(state)
+            desks = Desks(jobs)
+            acceptor = self._acceptor(accounts, lambda caller: desks.handler_for(caller, service.handler_for(caller)))
             acceptor.start()
             stack.callback(acceptor.stop)
             sweeping.start(settings.session.outcomes_kept)
-            stack.enter_context(ControlSocket(settings.service.run_dir, lambda: self._status(registry, ports)))
+            stack.enter_context(ControlSocket(settings.service.run_dir, lambda: self._status(registry, ports, jobs)))
             where = ", ".join(format_endpoint(host, port) for host, port in acceptor.addresses)
             took = time.monotonic() - self._started
             _log.info("event=ready version=%s listen=%r seconds=%.3f", package_version(), where, took)
             ready(where)
-            _serve(signals, registry)
-            _leave(registry)
+            _serve(signals, registry, jobs)
+            _leave(registry, jobs)
         _log.info("event=left")
 
     def _acceptor(self, accounts: Accounts, handler_for: Callable[[Caller], Handler]) -> Acceptor:
@@ -153,13 +161,14 @@ class Daemon:
         prefixes = PathPolicy.of(Side.DESTINATION, self._settings.paths.write).prefixes
         return Sweeping(launcher, state, self._settings.service.log_dir, prefixes, self._settings.keep_partials)
 
-    def _status(self, registry: Registry, ports: PortLeases) -> Status:
+    def _status(self, registry: Registry, ports: PortLeases, jobs: DetachedJobs) -> Status:
         now = time.monotonic()
         return {
             "version": package_version(),
             "pid": os.getpid(),
             "uptime": round(now - self._started, 1),
             "sessions": [live.status(now) for live in registry.all()],
+            "detached": jobs.status(),
             "leases": {format_endpoint(one.address, one.port): job for one, job in ports.held().items()},
         }
 
@@ -209,33 +218,36 @@ def path_policies(settings: Settings) -> dict[Side, PathPolicy]:
     }
 
 
-def _serve(signals: Signals, registry: Registry) -> None:
+def _serve(signals: Signals, registry: Registry, jobs: DetachedJobs) -> None:
     while not signals.leave_now:
         signals.wait(TICK_S)
-        _tick(registry)
+        _tick(registry, jobs)
         if signals.leave_when_idle:
             registry.leave()
+            jobs.refuse_new()
             # An ended session waits for its client to read the outcomes, or to be given up for lost.
-            if not registry.all():
+            if jobs.is_idle and not registry.all():
                 return
 
 
-def _tick(registry: Registry) -> None:
+def _tick(registry: Registry, jobs: DetachedJobs) -> None:
     try:
         registry.tick(time.monotonic())
+        jobs.tick(time.monotonic())
     except StateFailed as exc:
         _log.error("event=state-failed reason=%r", exc.reason)
 
 
-def _leave(registry: Registry) -> None:
+def _leave(registry: Registry, jobs: DetachedJobs) -> None:
     """Stop everything, within STOP_S and FAREWELL_S."""
     registry.leave()
+    jobs.leave()
     _log.info("event=leaving sessions=%d", len(registry.running()))
     for live in registry.running():
         live.stop("the daemon was stopped", hurry=True)
     deadline = time.monotonic() + STOP_S
     while (running := registry.running()) and time.monotonic() < deadline:
-        _tick(registry)
+        _tick(registry, jobs)
         running[0].wait_ended(TICK_S / 4)
     for live in registry.running():
         _log.error("event=left-running job=%s", live.key.job)
@@ -244,8 +256,9 @@ def _leave(registry: Registry) -> None:
         live.wait_process_gone(max(0.0, deadline - time.monotonic()))
     deadline = time.monotonic() + FAREWELL_S
     while registry.all() and time.monotonic() < deadline:
-        _tick(registry)
+        _tick(registry, jobs)
         time.sleep(TICK_S / 4)
+    jobs.wait_ended(deadline)
 
 
 def _nobody(caller: Caller) -> Handler:

@@ -79,3 +79,11 @@ def test_unknown_calls_are_refused() -> None:
 def test_a_file_travels_as_the_user_wrote_it() -> None:
     transfer = Transfer(Pfn.parse(b"fdt://A:1//x"), Pfn.parse(b"fdt://b/y"), literal=True)
     assert Wanted.of(transfer) == Wanted(b"fdt://A:1//x", b"fdt://b/y", True)
+
+
+def test_files_are_cut_into_messages() -> None:
+    short = [Wanted(b"a", b"b", False)] * 2500
+    assert len(list(detached.cut(short))) == contract.MAX_CHUNK
+    long = [Wanted(b"a" * 4000, b"b" * 4000, False)] * 1000
+    assert 200 < len(list(detached.cut(long))) < 300
+    assert len(list(detached.cut([Wanted(b"a" * (3 << 20), b"", False)] * 2))) == 1

@@ -1,0 +1,205 @@
+"""One connection's calls about detached jobs.
+
+Decides what of a request is acceptable before a job is made of it: who may delegate, the form and the order of a
+submission, its size.  A half-made submission lives here, in memory, and goes with the connection.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from authsvc.delegation import Delegated, Delegation
+from authsvc.errors import DelegationRefused
+from fdtcp.contract import MAX_CHUNK
+from fdtcp.detached import (
+    CALLS,
+    MAX_PARTS,
+    Cancel,
+    DelegateBegin,
+    DelegateBeginReply,
+    DelegateFinish,
+    DelegateFinishReply,
+    Done,
+    Follow,
+    Forget,
+    Recall,
+    RecallReply,
+    Reply,
+    Request,
+    Submit,
+    Terms,
+    Wanted,
+    decode_request,
+    encode_reply,
+)
+from fdtcp.errors import OptionRefused, Phase, ProtocolViolation
+from fdtcp.model.copyjob import check_doubles
+from fdtcp.model.pfn import Pfn
+from fdtcp.model.transfer import Transfer
+from fdtd.book import MAX_FILES
+from fdtd.detached.job import Owner
+from fdtd.detached.jobs import DetachedJobs, Submission
+from fdtd.errors import TooManySessions
+
+if TYPE_CHECKING:
+    from authsvc.channel import Caller
+
+_JOB: Final = re.compile(r"[0-9a-f]{32}")
+# Files of submissions that are being made, of all connections together: each has some 700 bytes in memory.
+MAX_FILES_IN_HAND: Final = 2 * MAX_FILES
+# As fdtcp's --timeout, which a person chose.
+MAX_CONTACT_S: Final = 86_400.0
+# Numeric addresses and hosts of one user's configuration.
+MAX_NAMES: Final = 64
+
+Plain = dict[str, Any]  # Any: plain values of the channel
+Call = Callable[[str, Plain], Plain]
+
+
+class Desks:
+    """All connections' desks."""
+
+    def __init__(self, jobs: DetachedJobs) -> None:
+        self.jobs = jobs
+        self._open: weakref.WeakSet[Desk] = weakref.WeakSet()
+        self._lock = threading.Lock()
+
+    def handler_for(self, caller: Caller, ordinary: Call) -> Call:
+        """Return the function that answers one connection: its calls about detached jobs here, others as before."""
+        desk = Desk(caller, self)
+        with self._lock:
+            self._open.add(desk)
+
+        def call(name: str, argument: Plain) -> Plain:
+            return desk.call(name, argument) if name in CALLS else ordinary(name, argument)
+
+        return call
+
+    def files_in_hand(self) -> int:
+        """Count the files of all submissions that are being made."""
+        with self._lock:
+            return sum(desk.files for desk in self._open)
+
+
+class Desk:
+    """One connection."""
+
+    def __init__(self, caller: Caller, desks: Desks) -> None:
+        self._caller = caller
+        self._dn = caller.identity.dn
+        self._desks = desks
+        self._jobs = desks.jobs
+        self._delegation = Delegation(caller)
+        self._job = ""
+        self._delegated: Delegated | None = None
+        self._terms: Terms | None = None
+        self._transfers: list[Transfer] = []
+
+    @property
+    def files(self) -> int:
+        """How many files wait here for the rest of their job."""
+        return len(self._transfers)
+
+    def call(self, name: str, argument: Plain) -> Plain:
+        """Answer one call.  Raises FdtError."""
+        request = decode_request(name, argument)
+        if not _JOB.fullmatch(request.job):
+            raise ProtocolViolation("a job is named by a UUID, 32 hex digits")
+        return encode_reply(self._answer(request))
+
+    def _answer(self, request: Request) -> Reply:
+        match request:
+            case DelegateBegin():
+                return self._begin(request.job)
+            case DelegateFinish():
+                return self._finish(request)
+            case Submit():
+                return self._submit(request)
+            case Follow(job, cursor, wait):
+                if cursor < 0:
+                    raise ProtocolViolation("a cursor is not negative")
+                return self._jobs.follow(self._dn, job, cursor, wait)
+            case Recall(job, position):
+                if position < 0:
+                    raise ProtocolViolation("a position is not negative")
+                return RecallReply(self._jobs.recall(self._dn, job, position))
+            case Cancel(job):
+                self._jobs.cancel(self._dn, job)
+            case Forget(job):
+                self._jobs.forget(self._dn, job)
+        return Done()
+
+    def _begin(self, job: str) -> DelegateBeginReply:
+        if not self._jobs.is_allowed:
+            raise OptionRefused(
+                "this site takes no detached jobs", remedy="leave --detach and --delegate out", phase=Phase.PREPARE
+            )
+        if self._caller.grant is not None:
+            # The job would call at its source without the token, and so without the token's limits.
+            raise DelegationRefused("a connection with a bearer token delegates nothing", remedy="leave --token out")
+        self._job, self._delegated, self._terms, self._transfers = job, None, None, []
+        return DelegateBeginReply(self._delegation.begin())
+
+    def _finish(self, request: DelegateFinish) -> DelegateFinishReply:
+        if request.job != self._job:
+            raise DelegationRefused("a delegation was finished for another job than it was begun for")
+        self._delegated = self._delegation.finish(request.chain)
+        return DelegateFinishReply(self._delegated.not_after)
+
+    def _submit(self, request: Submit) -> Done:
+        if self._jobs.knows(self._dn, request.job):
+            return Done()  # the answer to the last call was lost, and it is made again
+        if request.job != self._job or self._delegated is None:
+            raise DelegationRefused("a job is submitted after a proxy was delegated for it, on the same connection")
+        self._take(request)
+        if request.last:
+            transfers, self._transfers = tuple(self._transfers), []
+            delegated, self._delegated = self._delegated, None
+            _check_whole(transfers)
+            owner = Owner(self._caller.identity, self._caller.account)
+            self._jobs.start(owner, Submission(request.job, request.terms, transfers, delegated))
+        return Done()
+
+    def _take(self, request: Submit) -> None:
+        if len(request.files) > MAX_CHUNK:
+            raise ProtocolViolation(f"a chunk of {len(request.files)} files; at most {MAX_CHUNK} are allowed")
+        if request.position != len(self._transfers):
+            raise ProtocolViolation(f"file {len(self._transfers)} was due, and {request.position} came")
+        if len(self._transfers) + len(request.files) > MAX_FILES:
+            raise OptionRefused(f"a detached job has at most {MAX_FILES} files", phase=Phase.PREPARE)
+        if self._desks.files_in_hand() + len(request.files) > MAX_FILES_IN_HAND:
+            raise TooManySessions("too many jobs are being submitted at once", phase=Phase.PREPARE)
+        if self._terms is None:
+            _check_terms(request.terms)
+            self._terms = request.terms
+        elif self._terms != request.terms:
+            raise ProtocolViolation("the terms changed in the middle of a submission")
+        self._transfers += [_read(one) for one in request.files]
+
+
+def _read(one: Wanted) -> Transfer:
+    return Transfer(Pfn.parse(one.source), Pfn.parse(one.destination), one.literal)
+
+
+def _check_terms(terms: Terms) -> None:
+    # Written so that NaN fails too.
+    if not 0 < terms.contact <= MAX_CONTACT_S:
+        raise OptionRefused(f"the timeout must be more than 0 and at most {MAX_CONTACT_S:g} s", phase=Phase.PREPARE)
+    if max(len(terms.peers), len(terms.source_addresses), len(terms.destination_addresses)) > MAX_NAMES:
+        raise OptionRefused(f"at most {MAX_NAMES} addresses or peers can be named", phase=Phase.PREPARE)
+
+
+def _check_whole(transfers: tuple[Transfer, ...]) -> None:
+    if not transfers:
+        raise ProtocolViolation("a job without a file was submitted")
+    if len({transfer.destination.address for transfer in transfers}) != 1:
+        raise ProtocolViolation("a detached job has one destination, the daemon that drives it")
+    if len({transfer.source.address for transfer in transfers}) > MAX_PARTS:
+        raise OptionRefused(
+            f"a detached job has at most {MAX_PARTS} sources", remedy="cut it into several", phase=Phase.PREPARE
+        )
+    check_doubles(transfers)
