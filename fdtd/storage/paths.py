@@ -33,7 +33,9 @@ class Prefix(NamedTuple):
 class Prefixes:
     """The directories beneath which everything happens; a context manager, because it holds their descriptors."""
 
-    def __init__(self, prefixes: Sequence[bytes]) -> None:
+    def __init__(self, prefixes: Sequence[bytes], scopes: Sequence[bytes] | None = None) -> None:
+        """`scopes`: what a bearer token leaves of all that is below the prefixes; None: all of it."""
+        self._scopes = None if scopes is None else [split_path(scope) for scope in scopes]
         self._prefixes: list[Prefix] = []
         for path in prefixes:
             try:
@@ -63,6 +65,23 @@ class Prefixes:
                 if parts[: len(above)] == above and len(parts) > len(above):
                     return prefix.descriptor, parts[len(above) :]
         raise PathRefused(f"{os.fsdecode(path)} is not below a directory that this site allows")
+
+    def check_scope(self, path: bytes) -> None:
+        """Raise PathRefused unless the caller's token, if he brought one, allows this path.
+
+        Beneath a prefix no symlink is followed, so the path says where it leads; the prefix itself has two spellings.
+        """
+        if self._scopes is None:
+            return
+        parts = split_path(path)
+        for prefix in self._prefixes:
+            for above in (prefix.path, prefix.real):
+                if parts[: len(above)] == above:
+                    rest = parts[len(above) :]
+                    spellings = (prefix.path + rest, prefix.real + rest)
+                    if any(spelling[: len(scope)] == scope for scope in self._scopes for spelling in spellings):
+                        return
+        raise PathRefused(f"{os.fsdecode(path)} is not within what the bearer token allows")
 
 
 def split_path(path: bytes) -> tuple[bytes, ...]:
@@ -109,6 +128,7 @@ class Directories:
 
         With `make`, missing directories are made.  Raises PathRefused, OSError.
         """
+        self._prefixes.check_scope(path)
         above, _, name = path.rpartition(b"/")
         with self._lock:
             # Thousands of files come from and go to one directory: one look-up instead of a walk through the path.

@@ -1,0 +1,89 @@
+"""What a reader has to send, shared by its streams."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fdtcp.errors import ProtocolViolation, SourceChanged
+from fdtcp.model.order import Action, Policy, ReleasedFile, SourceFile
+from fdtd.mover.log import Log
+from fdtd.mover.outbox import Outbox
+from fdtd.mover.plan import AbortWork, BatchWork, EndWork
+from fdtd.mover.sender import Answered, Dropped, Farewell, RefusedSmall
+from fdtd.storage.choose import ChosenSources
+from fdtd.storage.paths import Prefixes
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Iterator[Outbox]:
+    (tmp_path / "small").write_bytes(b"small")
+    (tmp_path / "large").write_bytes(bytes(1 << 20))
+    with Prefixes([os.fsencode(tmp_path)]) as prefixes:
+        sources = ChosenSources(prefixes, 10)
+        made = Outbox(Policy(), sources, Log())
+        for index, name in enumerate(("small", "large")):
+            assert made.describe(SourceFile(index, os.fsencode(tmp_path / name))).problem is None
+        yield made
+        sources.close()
+
+
+def test_only_described_files_can_be_released(outbox: Outbox) -> None:
+    with pytest.raises(ProtocolViolation):
+        outbox.release([ReleasedFile(7, Action.SEND)], last=True)
+    with pytest.raises(ProtocolViolation):
+        outbox.describe(SourceFile(0, b"/dev/zero"))
+        outbox.describe(SourceFile(0, b"/dev/zero"))
+
+
+def test_batches_are_for_the_oldest_stream_and_all_are_woken(outbox: Outbox) -> None:
+    first, second = outbox.join(1), outbox.join(2)
+    outbox.release([ReleasedFile(0, Action.SEND)], last=True)
+    assert os.eventfd_read(first) == os.eventfd_read(second) == 1
+    assert outbox.next(2) is None
+    work = outbox.next(1)
+    assert work == BatchWork((0,))
+    outbox.leave(1, [work])
+    assert outbox.next(2) == BatchWork((0,))
+    outbox.take(RefusedSmall(0))
+    outbox.take(Answered(BatchWork((0,))))
+    finished = [outbox.is_finished]
+    outbox.take(Dropped(0))
+    finished.append(outbox.is_finished)
+    assert finished == [False, True] and outbox.finished_files == 1
+    outbox.leave(2, [])
+
+
+def test_a_file_is_open_while_it_is_used_and_closed_when_it_is_finished(outbox: Outbox) -> None:
+    outbox.release([ReleasedFile(1, Action.SEND)], last=True)
+    source = outbox.open(1)
+    assert outbox.open(1) is source
+    outbox.done_with(1)
+    outbox.take(Dropped(1))
+    source.facts()
+    outbox.done_with(1)
+    with pytest.raises(OSError, match="Bad file"):
+        os.fstat(source.descriptor)
+
+
+def test_the_end_tells_what_the_file_is_now(outbox: Outbox, tmp_path: Path) -> None:
+    assert outbox.end_of(EndWork(1, 9)).checksum == 9
+    os.truncate(tmp_path / "large", 5)
+    with pytest.raises(SourceChanged, match="was 1048576 bytes and is 5"):
+        outbox.end_of(EndWork(1, 9))
+    outbox.failed(1, SourceChanged("x"))
+    outbox.join(1)
+    assert isinstance(outbox.next(1), AbortWork)
+    outbox.take(Dropped(1))
+    outbox.leave(1, [])
+
+
+def test_a_writer_that_says_farewell_wants_nothing_more(outbox: Outbox) -> None:
+    outbox.release([ReleasedFile(0, Action.SEND), ReleasedFile(1, Action.SEND)], last=True)
+    outbox.join(1)
+    outbox.take(Farewell())
+    assert outbox.is_finished and outbox.next(1) is None and not outbox.wants_streams(0)
+    outbox.leave(1, [])

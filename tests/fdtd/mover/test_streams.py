@@ -1,0 +1,86 @@
+"""Sockets of data streams."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fdtcp.errors import ProtocolViolation
+from fdtcp.model.order import Endpoint, Policy
+from fdtd.mover import streams
+from fdtd.mover.frames import HEADER_BYTES, Header, Kind, encode_header
+from fdtd.mover.streams import StreamBroken
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    listener = streams.listen("127.0.0.1", (0,), Policy())
+    assert listener is not None
+    with listener:
+        endpoint = Endpoint("127.0.0.1", listener.getsockname()[1])
+        one = streams.connect(endpoint, "127.0.0.1", Policy(congestion="cubic", buffer_size=1 << 16), 5.0)
+        other, _ = listener.accept()
+    with one, other:
+        yield one, other
+
+
+def test_a_taken_port_is_passed_over_and_none_is_none() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert streams.listen("127.0.0.1", (port,), Policy()) is None
+        second = streams.listen("127.0.0.1", (port, 0), Policy())
+    assert second is not None
+    second.close()
+
+
+def test_an_address_that_is_not_ours_is_an_error() -> None:
+    with pytest.raises(OSError, match="assign"):
+        streams.listen("192.0.2.1", (0,), Policy())
+
+
+def test_a_tuned_stream_notices_silence(pair: tuple[socket.socket, socket.socket]) -> None:
+    streams.tune(pair[0], Policy(stall_timeout=0.1))
+    with pytest.raises(StreamBroken):
+        streams.read_exactly(pair[0], memoryview(bytearray(1)))
+
+
+def test_a_stream_that_ends_in_mid_frame_is_broken(pair: tuple[socket.socket, socket.socket]) -> None:
+    pair[1].sendall(b"short")
+    pair[1].close()
+    with pytest.raises(StreamBroken):
+        streams.read_exactly(pair[0], memoryview(bytearray(10)))
+
+
+def test_headers_are_checked_as_they_are_read(pair: tuple[socket.socket, socket.socket]) -> None:
+    scratch = memoryview(bytearray(HEADER_BYTES))
+    pair[1].sendall(encode_header(Header(Kind.BYE)) + encode_header(Header(Kind.BLOCK, length=1 << 40)))
+    assert streams.read_header(pair[0], scratch) == Header(Kind.BYE)
+    with pytest.raises(ProtocolViolation):
+        streams.read_header(pair[0], scratch)
+
+
+def test_files_and_buffers_arrive_whole(pair: tuple[socket.socket, socket.socket], tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(os.urandom(30_000))
+    with (tmp_path / "file").open("rb") as file:
+        assert streams.send_file(pair[0], file.fileno(), 10_000, 50_000) == 20_000
+    streams.send_gathered(pair[0], [b"a" * 10, memoryview(b""), b"b" * 3000])
+    buffer = memoryview(bytearray(23_010))
+    streams.read_exactly(pair[1], buffer)
+    assert bytes(buffer) == (tmp_path / "file").read_bytes()[10_000:] + b"a" * 10 + b"b" * 3000
+
+
+def test_sending_to_nobody_is_a_broken_stream(pair: tuple[socket.socket, socket.socket]) -> None:
+    pair[1].close()
+    with pytest.raises(StreamBroken):
+        for _ in range(100):
+            streams.send_all(pair[0], bytes(100_000))
+
+
+def test_addresses_are_written_for_people(pair: tuple[socket.socket, socket.socket]) -> None:
+    assert streams.name_of(("192.0.2.1", 5)) == "192.0.2.1:5"
+    assert streams.name_of(("2001:db8::1", 5, 0, 0)) == "[2001:db8::1]:5"
+    assert 0 <= streams.round_trip_s(pair[0]) < 1

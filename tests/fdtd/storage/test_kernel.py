@@ -1,0 +1,73 @@
+"""The system calls that Python has no name for."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fdtd.storage import kernel
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[int]:
+    (tmp_path / "in/sub").mkdir(parents=True)
+    (tmp_path / "in/sub/file").write_bytes(b"x")
+    (tmp_path / "in/link").symlink_to("sub")
+    (tmp_path / "out").write_bytes(b"x")
+    descriptor = os.open(tmp_path / "in", os.O_PATH)
+    yield descriptor
+    os.close(descriptor)
+
+
+def test_opening_stays_beneath(directory: int) -> None:
+    os.close(kernel.open_beneath(directory, b"sub/file", os.O_RDONLY))
+
+
+@pytest.mark.parametrize(
+    ("path", "number"),
+    [
+        (b"../out", errno.EXDEV),
+        (b"/etc/passwd", errno.EXDEV),
+        (b"link/file", errno.ELOOP),
+        (b"link", errno.ELOOP),
+        (b"missing", errno.ENOENT),
+        (b"sub/file/below", errno.ENOTDIR),
+    ],
+)
+def test_everything_else_is_refused(directory: int, path: bytes, number: int) -> None:
+    with pytest.raises(OSError, match=r".") as caught:
+        kernel.open_beneath(directory, path, os.O_RDONLY)
+    assert caught.value.errno == number
+
+
+def test_renaming_never_replaces(directory: int, tmp_path: Path) -> None:
+    (tmp_path / "in/a").write_bytes(b"a")
+    (tmp_path / "in/b").write_bytes(b"b")
+    with pytest.raises(FileExistsError):
+        kernel.rename_without_clobber(directory, b"a", b"b")
+    with pytest.raises(FileNotFoundError):
+        kernel.rename_without_clobber(directory, b"missing", b"c")
+    kernel.rename_without_clobber(directory, b"a", b"c")
+    assert (tmp_path / "in/b").read_bytes() == b"b" and (tmp_path / "in/c").read_bytes() == b"a"
+
+
+def test_a_whole_file_system_is_synced(tmp_path: Path) -> None:
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    kernel.sync_file_system(descriptor)
+    os.close(descriptor)
+    with pytest.raises(OSError, match="Bad file"):
+        kernel.sync_file_system(descriptor)
+
+
+def test_dumps_are_forbidden() -> None:
+    code = (
+        "import ctypes; from fdtd.storage.kernel import forbid_dumps; forbid_dumps();"
+        "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
+    )
+    assert subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, check=True).stdout == b"0\n"

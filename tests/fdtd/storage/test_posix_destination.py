@@ -1,0 +1,69 @@
+"""What is special about destinations on a POSIX file system; the rest is in tests/contract."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fdtcp.errors import DestinationBlocked
+from fdtd.storage.names import partial_name
+from fdtd.storage.paths import Prefixes
+from fdtd.storage.posix_destination import PosixDestinations
+
+
+@pytest.fixture
+def destinations(tmp_path: Path) -> Iterator[PosixDestinations]:
+    with Prefixes([os.fsencode(tmp_path)]) as prefixes:
+        found = PosixDestinations(prefixes, 0o750)
+        yield found
+        found.close()
+
+
+def test_a_trap_under_the_temporary_name_is_not_written_to(destinations: PosixDestinations, tmp_path: Path) -> None:
+    (tmp_path / "precious").write_bytes(b"mine")
+    trap = tmp_path / os.fsdecode(partial_name(b"target"))
+    os.link(tmp_path / "precious", trap)
+    with pytest.raises(DestinationBlocked):
+        destinations.claim(os.fsencode(tmp_path / "target"), 0o600, journal=True)
+    trap.unlink()
+    trap.symlink_to("precious")
+    with pytest.raises(DestinationBlocked):
+        destinations.claim(os.fsencode(tmp_path / "target"), 0o600, journal=True)
+    assert (tmp_path / "precious").read_bytes() == b"mine"
+
+
+def test_directories_are_made_with_the_mode_of_the_account(destinations: PosixDestinations, tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        partial = destinations.claim(os.fsencode(tmp_path / "a/b/file"), 0o600, journal=False)
+    finally:
+        os.umask(before)
+    partial.remove()
+    partial.close()
+    assert (tmp_path / "a/b").stat().st_mode & 0o777 == 0o750
+
+
+def test_a_directory_that_vanished_is_made_again(destinations: PosixDestinations, tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path / "d/file")
+    partial = destinations.claim(path, 0o600, journal=False)
+    partial.remove()
+    partial.close()
+    (tmp_path / "d").rmdir()
+    partial = destinations.claim(path, 0o600, journal=False)
+    partial.publish(replace=False)
+    partial.close()
+    assert (tmp_path / "d/file").exists()
+
+
+def test_an_orphaned_journal_is_removed_when_somebody_looks(destinations: PosixDestinations, tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path / "file")
+    partial = destinations.claim(path, 0o600, journal=True)
+    partial.append_journal(b"x")
+    Path(os.fsdecode(partial.path)).unlink()
+    partial.close()
+    assert len(os.listdir(tmp_path)) == 1
+    assert destinations.claim_left(path) is None
+    assert not os.listdir(tmp_path)
