@@ -72,12 +72,20 @@ class Tools:
 class LiveSession:
     """One session and its mover.  Public methods are safe to use from all threads."""
 
-    def __init__(self, session: Session, number: int, prefixes: tuple[bytes, ...], tools: Tools) -> None:
+    def __init__(
+        self,
+        session: Session,
+        number: int,
+        prefixes: tuple[bytes, ...],
+        tools: Tools,
+        scopes: tuple[bytes, ...] | None = None,
+    ) -> None:
         self.session = session
         self.key = session.key
         self.addresses = session.addresses
         self.number = number
         self.prefixes = prefixes
+        self._scopes = scopes
         self.calls = 0
         self._tools = tools
         self._cond = threading.Condition()
@@ -100,7 +108,7 @@ class LiveSession:
             raise
         mover = RunningMover(process, self._on_message, self._on_garbage, self._on_exit)
         self._event("mover-started", f"pid={mover.pid} role={role} log={path}")
-        mover.send(Setup(role, self.key.job, self.prefixes, self.session.policy))
+        mover.send(Setup(role, self.key.job, self.prefixes, self.session.policy, self._scopes))
         with self._cond:
             self._mover = mover
             self._started = True

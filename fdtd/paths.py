@@ -39,26 +39,6 @@ class PathPolicy:
         """Return the policy under which also the caller's token must allow a path."""
         return replace(self, scopes=scopes)
 
-    def source_prefixes(self) -> tuple[bytes, ...]:
-        """Return the directories that a reader may be given, no wider than the token.
-
-        A reader follows symlinks beneath its prefix, so a scope must be a prefix of its own, lest a symlink in it
-        reach what the token does not.  A scope may also name a single file: its directory is given too, and
-        `refusal` keeps its other files away.
-        """
-        if self.scopes is None:
-            return self.prefixes
-        found: dict[bytes, None] = {}
-        for prefix in self.prefixes:
-            above = split_path(prefix)
-            for scope in self.scopes:
-                parts = split_path(scope)
-                if above[: len(parts)] == parts:
-                    found[prefix] = None
-                elif parts[: len(above)] == above:
-                    found[_join(parts)] = found[_join(parts[:-1])] = None
-        return tuple(found)
-
     def refusal(self, path: bytes) -> Problem | None:
         """Return why this path is refused, or None."""
         why = self._why_not(path)
@@ -97,11 +77,7 @@ def split_path(path: bytes) -> list[bytes]:
 def partial_path(destination: bytes) -> bytes:
     """Return where the mover keeps the unfinished `destination`, in one spelling."""
     *directory, name = split_path(destination)
-    return _join([*directory, partial_name(name)])
-
-
-def _join(parts: list[bytes]) -> bytes:
-    return b"/" + b"/".join(parts)
+    return b"/" + b"/".join([*directory, partial_name(name)])
 
 
 def _is_below(parts: list[bytes], prefix: bytes) -> bool:

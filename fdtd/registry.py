@@ -47,7 +47,13 @@ class Registry:
             return self._live.get(key)
 
     def open(
-        self, key: SessionKey, policy: Policy, addresses: tuple[str, ...], prefixes: tuple[bytes, ...], tools: Tools
+        self,
+        key: SessionKey,
+        policy: Policy,
+        addresses: tuple[str, ...],
+        prefixes: tuple[bytes, ...],
+        tools: Tools,
+        scopes: tuple[bytes, ...] | None = None,
     ) -> LiveSession:
         """Return the session, opened and its mover started if it is new.
 
@@ -61,7 +67,7 @@ class Registry:
             self._check_room(key)
             number = self._state.open_session(key, time.time())
             session = Session(key, policy, addresses, self.patience, time.monotonic())
-            live = LiveSession(session, number, prefixes, tools)
+            live = LiveSession(session, number, prefixes, tools, scopes)
             self._live[key] = live
         _log.info("event=session-opened job=%s side=%s account=%s dn=%r", key.job, key.side, key.account, key.dn)
         try:

@@ -86,13 +86,18 @@ class Service:
     def handler_for(self, caller: Caller) -> Callable[[str, Plain], Plain]:
         """Return the function that answers the calls of one connection."""
         dn, account = caller.identity.dn, caller.account
+        if (grant := caller.grant) is not None:
+            _log.info(
+                "event=token dn=%r issuer=%r subject=%r read=%r modify=%r",
+                *(dn, grant.issuer, grant.subject, grant.read, grant.modify),
+            )
 
         def call(name: str, argument: Plain) -> Plain:
             request = decode_request(name, argument)
             if not isinstance(request, About) and not _JOB.fullmatch(request.job):
                 raise ProtocolViolation("a job is named by a UUID, 32 hex digits")
             _log.debug("event=call name=%s dn=%r peer=%s", name, dn, caller.peer)
-            return encode_reply(self.answer(dn, account, request, caller.grant))
+            return encode_reply(self.answer(dn, account, request, grant))
 
         return call
 
@@ -132,12 +137,10 @@ class Service:
     def _describe(self, key: SessionKey, request: Describe, grant: Grant | None) -> DescribeReply:
         _check_chunk(request.files)
         _check_bytes(file.path for file in request.files)
-        paths = self._paths[key.side]
-        prefixes = self._prefixes[key.side]
-        if grant is not None:
-            paths = paths.limited_to(grant.read)
-            prefixes = paths.source_prefixes()
-        live = self._open(key, request.policy, request.addresses, prefixes)
+        # A reader follows symlinks below the prefixes, so it has to look at where they lead by itself.
+        scopes = None if grant is None else grant.read
+        live = self._open(key, request.policy, request.addresses, scopes)
+        paths = self._paths[key.side].limited_to(scopes)
         return DescribeReply(live.describe(request.files, _refused(paths, request.files)), live.addresses)
 
     def _expect(self, key: SessionKey, request: Expect, grant: Grant | None) -> ExpectReply:
@@ -146,11 +149,9 @@ class Service:
         for file in request.files:
             if not (0 <= file.size <= MAX_SIZE and 0 <= file.mode <= 0o7777 and len(file.source) <= MAX_SOURCE_BYTES):
                 raise ProtocolViolation(f"file {file.index} has impossible facts")
-        paths = self._paths[key.side]
-        if grant is not None:
-            # The writer keeps the site's prefixes: it follows no symlinks, so the text of a path says where it leads.
-            paths = paths.limited_to(grant.modify)
-        live = self._open(key, request.policy, request.addresses, self._prefixes[key.side])
+        # A writer follows no symlinks, so the text of a path says where it leads.
+        paths = self._paths[key.side].limited_to(None if grant is None else grant.modify)
+        live = self._open(key, request.policy, request.addresses)
         self._registry.take_over(key, request.files)
         return ExpectReply(live.expect(request.files, _refused(paths, request.files), request.last))
 
@@ -210,7 +211,7 @@ class Service:
         return Done()
 
     def _open(
-        self, key: SessionKey, wanted: Policy, addresses: Sequence[str], prefixes: tuple[bytes, ...]
+        self, key: SessionKey, wanted: Policy, addresses: Sequence[str], scopes: tuple[bytes, ...] | None = None
     ) -> LiveSession:
         """Return the session; what a new one is opened with holds for all its calls."""
         if (live := self._registry.find(key)) is not None:
@@ -221,7 +222,7 @@ class Service:
         if not self._settings.keep_partials:
             policy = replace(policy, keep_partials=False)
         chosen = data_addresses(self._settings.data.interfaces, addresses)
-        return self._registry.open(key, policy, chosen, prefixes, self._tools)
+        return self._registry.open(key, policy, chosen, self._prefixes[key.side], self._tools, scopes)
 
     def _require(self, key: SessionKey) -> LiveSession:
         live = self._registry.find(key)

@@ -210,6 +210,8 @@ class Setup:
     job: str  # UUID, 32 hex digits
     prefixes: tuple[bytes, ...]  # directories; every path is opened beneath one of them
     policy: Policy = field(default_factory=Policy)
+    # A reader that a bearer token limits: what it opens is one of these, or below one.  None: no token.
+    scopes: tuple[bytes, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,3 +54,24 @@ def test_spellings_of_one_path_have_one_partial() -> None:
     assert split_path(b"//a/./b") == [b"a", b"b"]
     assert partial_path(b"//a/./b") == partial_path(b"/a/b")
     assert partial_path(b"/a/b").startswith(b"/a/.b.fdt-")
+
+
+@pytest.mark.parametrize(
+    ("scopes", "path", "why"),
+    [
+        (None, b"/data/x", None),
+        ((), b"/data/x", "bearer token"),
+        ((b"/",), b"/data/x", None),
+        ((b"/data/a",), b"/data/a/x", None),
+        ((b"/data/a",), b"/data/a", None),
+        ((b"/data/a",), b"/data/ab", "bearer token"),
+        ((b"/data/a", b"/data/b"), b"/data/b/x", None),
+        ((b"/",), b"/etc/x", "the site allows"),
+        ((b"/etc",), b"/etc/x", "the site allows"),
+        ((b"/data/a",), b"/dev/zero", None),
+        ((), b"/dev/zero", "bearer token"),
+    ],
+)
+def test_a_token_takes_away_and_never_gives(scopes: tuple[bytes, ...] | None, path: bytes, why: str | None) -> None:
+    refusal = PathPolicy.of(Side.SOURCE, ["/data"]).limited_to(scopes).refusal(path)
+    assert (refusal is None) if why is None else (refusal is not None and why in refusal.reason)

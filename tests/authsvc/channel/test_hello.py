@@ -26,6 +26,16 @@ def test_a_request_survives_the_journey(account: str | None) -> None:
     assert Request.decode(request.encode()) == request
 
 
+def test_a_token_travels_only_if_there_is_one_and_is_never_shown() -> None:
+    request = Request(None, "1.0", "s.e.cret")
+    assert Request.decode(request.encode()) == request
+    assert "cret" not in repr(request)
+    assert "token" not in Request(None, "1.0").encode()
+    for token in (5, ["a.b.c"]):
+        with pytest.raises(ProtocolViolation):
+            Request.decode({"account": None, "version": "1.0", "token": token})
+
+
 def test_a_hello_survives_the_journey() -> None:
     hello = Hello("/CN=Zoë", "alice", True, "1.0")
     assert Hello.decode(hello.encode()) == hello
