@@ -45,7 +45,8 @@ def read_lines(text: str, check: Callable[[str], None]) -> tuple[list[tuple[str,
     found: list[tuple[str, tuple[str, ...]]] = []
     problems: list[str] = []
     for number, line in enumerate(text.split("\n"), start=1):
-        stripped = line.strip()
+        # A carriage return at the end is an editor's; anywhere else it hides something.
+        stripped = line.removesuffix("\r").strip(" \t")
         if not stripped or stripped.startswith("#"):
             continue
         try:
@@ -58,9 +59,11 @@ def read_lines(text: str, check: Callable[[str], None]) -> tuple[list[tuple[str,
 
 
 def _parse_line(line: str, check: Callable[[str], None]) -> tuple[str, tuple[str, ...]]:
+    if not line.replace("\t", " ").isprintable():
+        raise ValueError("it holds control characters or unusual blanks")
     name, rest = _quoted(line) if line.startswith('"') else _unquoted(line)
     check(name)
-    words = re.sub(r"\s*,\s*", ",", rest.strip()).split()
+    words = re.sub(r"\s*,\s*", ",", rest.strip(" \t")).split()
     if not words:
         raise ValueError(f"no account follows {name!r}")
     if len(words) > 1 and not words[1].startswith("#"):

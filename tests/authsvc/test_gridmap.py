@@ -62,6 +62,7 @@ def test_lines_are_read_as_globus_reads_them(line: str, dn: str, expected: tuple
         ('"/CN=x" ../../etc', "not an account name"),
         ('"/CN=x" a;reboot', "not an account name"),
         (r'"/CN=\xFF" alice', "not UTF-8"),
+        ('"/CN=x" a\rlice', "control characters"),
     ],
 )
 def test_a_bad_line_is_named_by_its_number_and_skipped(line: str, why: str) -> None:
