@@ -212,6 +212,8 @@ def _issue(
         .add_extension(x509.ExtendedKeyUsage(uses), critical=False)
         # OpenSSL's strict mode, which is Python's default from 3.13 on, wants it.
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+        # The VOMS tools refuse to work with a certificate without it.
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
     if names is not None:
         builder = builder.add_extension(names, critical=False)

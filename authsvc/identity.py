@@ -3,7 +3,7 @@
 OpenSSL has checked signatures, dates, issuers and names before we see a chain.  This module decides what OpenSSL does
 not: which kinds of proxies count, what makes a chain limited, how long and how strong it must be, and whose name it
 carries.  Some rules of OpenSSL are repeated where a mistake would hand out somebody else's account.  It leaves accounts
-to `authsvc.gridmap`, and CRLs and signing policies to the trust rules that come with them.
+to `authsvc.gridmap`, CRLs and signing policies to `authsvc.authorities`, attributes of a VO to `authsvc.voms`.
 
 Server side only: it loads cryptography.
 """
@@ -28,7 +28,8 @@ MAX_PROXIES: Final = 10
 # Below this RSA is within reach of a patient attacker (NIST SP 800-57).
 MIN_RSA_BITS: Final = 2048
 MIN_EC_BITS: Final = 256
-_WEAK_HASHES: Final = (hashes.SHA1, hashes.MD5)
+# The shortest digest that is no SHA-1; collisions of that are for sale.
+MIN_HASH_BITS: Final = 224
 _PROXY_OID: Final = x509.ObjectIdentifier(proxycert.OID)
 
 
@@ -37,7 +38,9 @@ class Identity:
     """Who is calling.  The name and fingerprint are those of the end-entity certificate, never of a proxy.
 
     `fingerprint` is the SHA-256 of that certificate in hex, `depth` the number of proxies above it, `not_after` the
-    first end of any certificate of the chain in epoch seconds.  `fqans` are the attributes a VO vouched for.
+    first end of any certificate of the chain in epoch seconds.  `fqans` are the attributes that VOs vouched for, in the
+    caller's order and in the spelling of `authsvc.fqan.normalise`; `fqan_problem` says why those that he brought do not
+    count, for the message to one who is not mapped without them.
     """
 
     dn: str
@@ -47,16 +50,34 @@ class Identity:
     limited: bool
     not_after: float
     fqans: tuple[str, ...] = ()
+    fqan_problem: str = ""
 
 
-def identify(chain_der: Sequence[bytes], now: float) -> Identity:
+@dataclass(frozen=True, slots=True)
+class IdentityRules:
+    """What a site asks of chains.  The floors can only be raised: OpenSSL's own are the defaults here.
+
+    `limited_proxies`: whether limited ones may transfer files, as with GridFTP; they must not start jobs.
+    """
+
+    limited_proxies: bool = True
+    max_proxies: int = MAX_PROXIES
+    min_rsa_bits: int = MIN_RSA_BITS
+    min_ec_bits: int = MIN_EC_BITS
+    min_hash_bits: int = MIN_HASH_BITS
+
+
+DEFAULT_RULES: Final = IdentityRules()
+
+
+def identify(chain_der: Sequence[bytes], now: float, rules: IdentityRules = DEFAULT_RULES) -> Identity:
     """Read a verified chain, the caller's own certificate first, the root last.
 
     Raises CredentialRefused that says which certificate is at fault, CredentialExpired if one is past its end at `now`.
     """
     try:
         chain = [x509.load_der_x509_certificate(der) for der in chain_der]
-        return _identify(chain, now)
+        return _identify(chain, now, rules)
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as exc:
         raise CredentialRefused(f"a certificate of the chain is malformed: {exc}") from exc
 
@@ -88,7 +109,7 @@ def proxy_info(certificate: x509.Certificate) -> proxycert.ProxyCertInfo | None:
         raise CredentialRefused(f"a proxy's ProxyCertInfo is malformed: {exc}") from exc
 
 
-def _identify(chain: Sequence[x509.Certificate], now: float) -> Identity:
+def _identify(chain: Sequence[x509.Certificate], now: float, rules: IdentityRules) -> Identity:
     proxies: list[proxycert.ProxyCertInfo] = []
     for certificate in chain:
         info = proxy_info(certificate)
@@ -96,8 +117,8 @@ def _identify(chain: Sequence[x509.Certificate], now: float) -> Identity:
             break
         proxies.append(info)
     depth = len(proxies)
-    if depth > MAX_PROXIES:
-        raise CredentialRefused(f"the chain has {depth} proxies, more than {MAX_PROXIES}; make a fresh one")
+    if depth > rules.max_proxies:
+        raise CredentialRefused(f"the chain has {depth} proxies, more than {rules.max_proxies}; make a fresh one")
     if depth == len(chain):
         raise CredentialRefused("the chain has proxies only: the user's own certificate is missing")
     for above, info in enumerate(proxies):
@@ -108,7 +129,8 @@ def _identify(chain: Sequence[x509.Certificate], now: float) -> Identity:
         if proxy_info(authority) is not None:
             raise CredentialRefused("a proxy stands among the certificates of the CAs")
     for certificate in chain:
-        _check_strength(certificate)
+        check_strength(certificate, rules)
+    limited = _is_limited(proxies, rules)
     ends = [(certificate.not_valid_after_utc.timestamp(), certificate) for certificate in chain]
     first_end, first = min(ends, key=lambda end: end[0])
     if first_end <= now:
@@ -118,9 +140,18 @@ def _identify(chain: Sequence[x509.Certificate], now: float) -> Identity:
         issuer_dn(user),
         user.fingerprint(hashes.SHA256()).hex(),
         depth,
-        any(info.language == proxycert.LIMITED for info in proxies),
+        limited,
         first_end,
     )
+
+
+def _is_limited(proxies: Sequence[proxycert.ProxyCertInfo], rules: IdentityRules) -> bool:
+    limited = any(info.language == proxycert.LIMITED for info in proxies)
+    if limited and not rules.limited_proxies:
+        raise CredentialRefused(
+            "limited proxies are not accepted here", remedy="make a full one (grid-proxy-init without -limited)"
+        )
+    return limited
 
 
 def _check_proxy(proxy: x509.Certificate, issuer: x509.Certificate, info: proxycert.ProxyCertInfo, above: int) -> None:
@@ -163,21 +194,25 @@ def _check_user(certificate: x509.Certificate) -> None:
         pass  # absent means: for everything
 
 
-def _check_strength(certificate: x509.Certificate) -> None:
+def check_strength(certificate: x509.Certificate, rules: IdentityRules) -> None:
+    """Refuse keys and signatures below the site's floors.  Raises CredentialRefused."""
     key = certificate.public_key()
     if isinstance(key, rsa.RSAPublicKey):
-        if key.key_size < MIN_RSA_BITS:
+        if key.key_size < rules.min_rsa_bits:
             raise CredentialRefused(
-                f"{_name(certificate)} has an RSA key of {key.key_size} bits; {MIN_RSA_BITS} needed"
+                f"{_name(certificate)} has an RSA key of {key.key_size} bits; {rules.min_rsa_bits} needed"
             )
     elif isinstance(key, ec.EllipticCurvePublicKey):
-        if key.curve.key_size < MIN_EC_BITS:
-            raise CredentialRefused(f"{_name(certificate)} has an EC key of {key.curve.key_size} bits")
+        if key.curve.key_size < rules.min_ec_bits:
+            raise CredentialRefused(
+                f"{_name(certificate)} has an EC key of {key.curve.key_size} bits; {rules.min_ec_bits} needed"
+            )
     elif not isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
         raise CredentialRefused(f"{_name(certificate)} has a key of a kind that is not accepted")
+    digest = certificate.signature_hash_algorithm  # None: Ed25519 and Ed448, which bring their own
     # A root's signature of itself proves nothing and is not checked by anybody.
-    if certificate.issuer != certificate.subject and isinstance(certificate.signature_hash_algorithm, _WEAK_HASHES):
-        raise CredentialRefused(f"{_name(certificate)} is signed with {certificate.signature_hash_algorithm.name}")
+    if certificate.issuer != certificate.subject and digest and digest.digest_size * 8 < rules.min_hash_bits:
+        raise CredentialRefused(f"{_name(certificate)} is signed with {digest.name}")
 
 
 def _has(certificate: x509.Certificate, oid: x509.ObjectIdentifier) -> bool:

@@ -26,9 +26,11 @@ from authsvc.channel.admissions import Admissions, Visit
 from authsvc.channel.caller import Caller, Handler
 from authsvc.channel.incident import note_incident
 from authsvc.channel.limits import ChannelLimits
+from authsvc.channel.values import Value
 from authsvc.credentials import Credential
-from authsvc.errors import AddressTaken, TokenRefused
-from authsvc.identity import Identity, identify
+from authsvc.errors import AddressTaken, Banned, TokenRefused
+from authsvc.identity import Identity
+from authsvc.recognition import Recognition, SiteRules
 from authsvc.tls import ServerContexts, verified_chain
 from authsvc.tokens import Grant
 from fdtcp.errors import BadSettings, FdtError, Phase, Side
@@ -42,6 +44,8 @@ _FAREWELL_S: Final = 1.0
 _FAREWELL_BYTES: Final = 1 << 16
 # Without descriptors accept() fails at once, again and again; let some connections end first.
 _EXHAUSTED_PAUSE_S: Final = 0.1
+# How soon a connection of somebody who was banned ends, if he makes no call; a call of his is refused at once.
+_BAN_LOOK_S: Final = 1.0
 # How long stop() waits for handlers that are in the middle of a call.
 _STOP_S: Final = 5.0
 
@@ -67,13 +71,15 @@ class Acceptor:
         limits: ChannelLimits | None = None,
         version: str,
         judge_token: JudgeToken | None = None,
+        rules: SiteRules | None = None,
     ) -> None:
-        """Check the credential and the CA directory.  Raises BadCredential or BadTrust."""
+        """Check the credential, the CA directory and the ban list.  Raises BadCredential, BadTrust or BadBanList."""
         self._listen = list(listen)
         self._contexts = ServerContexts(credential, ca_dir, os.geteuid())
         self._authorise = authorise
         self._handler_for = handler_for
         self._judge_token = judge_token
+        self._recognition = Recognition(rules or SiteRules(), ca_dir, credential)
         self._limits = limits or ChannelLimits()
         self._version = version
         self._admissions = Admissions(self._limits)
@@ -88,6 +94,10 @@ class Acceptor:
     def addresses(self) -> list[tuple[str, int]]:
         """Return the addresses and ports as bound."""
         return [sock.getsockname()[:2] for sock in self._listeners]
+
+    def is_banned(self, dn: str) -> bool:
+        """Say whether the site's ban list names this DN now: what runs for him has to end."""
+        return self._recognition.bans.is_banned(dn)
 
     def start(self) -> None:
         """Bind all addresses, or none, and begin to accept.  Raises AddressTaken or BadSettings."""
@@ -134,10 +144,20 @@ class Acceptor:
             selector.register(self._wake_read, selectors.EVENT_READ)
             for sock in self._listeners:
                 selector.register(sock, selectors.EVENT_READ)
+            look_at = time.monotonic() + _BAN_LOOK_S
             while not self._stopping.is_set():
-                for key, _ in selector.select():
+                for key, _ in selector.select(max(0.0, look_at - time.monotonic())):
                     if isinstance(key.fileobj, socket.socket):
                         self._accept_guarded(key.fileobj)
+                if time.monotonic() >= look_at:
+                    self._part_with_banned()
+                    look_at = time.monotonic() + _BAN_LOOK_S
+
+    def _part_with_banned(self) -> None:
+        for visit, dn in self._admissions.known_callers():
+            if self.is_banned(dn):
+                _log.warning("event=banned dn=%r peer=%s: the connection ends", dn, visit.address)
+                visit.wake()
 
     def _accept_guarded(self, listener: socket.socket) -> None:
         try:
@@ -233,12 +253,20 @@ class Acceptor:
                 "hello dn=%r account=%s peer=%s depth=%d limited=%s",
                 *(identity.dn, caller.account, caller.peer, identity.depth, identity.limited),
             )
-            session.serve(tls, caller, handler, self._limits)
+            session.serve(tls, caller, self._unless_banned(identity.dn, handler), self._limits)
+
+    def _unless_banned(self, dn: str, handler: Handler) -> Handler:
+        def call(name: str, argument: dict[str, Value]) -> dict[str, Value]:
+            if self.is_banned(dn):
+                raise Banned(f"{dn} is banned from this site")
+            return handler(name, argument)
+
+        return call
 
     def _recognise(self, tls: ssl.SSLSocket, visit: Visit, deadline: float) -> Caller:
         request = hello.Request.decode(hello.receive_json(tls, deadline))
         chain = verified_chain(tls)
-        identity = identify(chain, time.time())
+        identity = self._recognition.recognise(chain, time.time())
         grant = self._judge(request.token)
         if grant is not None:
             identity = replace(identity, not_after=min(identity.not_after, grant.not_after))

@@ -75,6 +75,11 @@ class Admissions:
         with self._lock:
             return [*self._strangers, *self._known]
 
+    def known_callers(self) -> list[tuple[Visit, str]]:
+        """Return the known callers' connections, each with its DN."""
+        with self._lock:
+            return list(self._known.items())
+
     def _one_too_many(self, address: str) -> Visit | None:
         if self._per_address[address] > self._limits.strangers_per_address:
             return next(visit for visit in self._strangers if visit.address == address)

@@ -19,6 +19,7 @@ from authsvc.channel import Acceptor, Caller, ChannelLimits, Connection, Handler
 from authsvc.credentials import Credential
 from authsvc.errors import NotMapped
 from authsvc.identity import Identity
+from authsvc.recognition import SiteRules
 from tests.helpers.pki import Pki
 
 HOST = "127.0.0.2"
@@ -35,6 +36,7 @@ class Listening:
         limits: ChannelLimits | None = None,
         credential: Credential | None = None,
         host: str = HOST,
+        rules: SiteRules | None = None,
     ) -> None:
         self.pki = pki
         self.callers: list[Caller] = []
@@ -48,6 +50,7 @@ class Listening:
             handler_for=self._handler_for,
             limits=limits,
             version="7.0",
+            rules=rules,
         )
 
     def __enter__(self) -> Listening:

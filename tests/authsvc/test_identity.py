@@ -9,14 +9,14 @@ from collections.abc import Callable
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from authsvc import ca, proxycert
 from authsvc.credentials import Credential
 from authsvc.errors import CredentialExpired, CredentialRefused
-from authsvc.identity import MAX_PROXIES, identify
+from authsvc.identity import MAX_PROXIES, IdentityRules, identify
 from authsvc.proxycert import ProxyCertInfo, encode
 from tests.authsvc.hostile import HOUR, INHERIT, SHA1_WITH_RSA, SHA256_WITH_RSA, Forge, Plan, name_of
 from tests.authsvc.listening import Listening
@@ -57,6 +57,42 @@ def test_a_chain_is_limited_if_any_member_is(pki: Pki, forge: Forge, listening: 
     full_of_limited = forge.below_user(Plan(pci=LIMITED), Plan())
     assert listening.verdict(forge.store(full_of_limited)) == ("ok", pki.user_dn)
     assert listening.callers[-1].identity.limited
+
+
+def test_a_site_may_refuse_limited_proxies(pki: Pki, forge: Forge) -> None:
+    rules = IdentityRules(limited_proxies=False)
+    assert not identify(ders(forge.below_user(Plan(), Plan()), forge), time.time(), rules).limited
+    for plans in ([Plan(pci=LIMITED)], [Plan(pci=LIMITED), Plan()]):
+        with pytest.raises(CredentialRefused, match="limited proxies are not accepted here"):
+            identify(ders(forge.below_user(*plans), forge), time.time(), rules)
+
+
+@pytest.mark.parametrize(
+    ("rules", "why"),
+    [
+        (IdentityRules(max_proxies=1), "2 proxies, more than 1"),
+        (IdentityRules(max_proxies=0), "2 proxies, more than 0"),
+        (IdentityRules(min_rsa_bits=3072), "2048 bits; 3072 needed"),
+        (IdentityRules(min_hash_bits=384), "signed with sha256"),
+    ],
+)
+def test_a_site_may_raise_the_floors(rules: IdentityRules, why: str, forge: Forge) -> None:
+    with pytest.raises(CredentialRefused, match=why):
+        identify(ders(forge.below_user(Plan(), Plan()), forge), time.time(), rules)
+
+
+@pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP384R1(), ec.SECP224R1()])
+def test_elliptic_keys_have_a_floor_too(curve: ec.EllipticCurve, forge: Forge) -> None:
+    key = ec.generate_private_key(curve)
+    chain = ders(forge.below_user(Plan(key=key)), forge)  # type: ignore[arg-type]  # the plan knows RSA only
+    if curve.key_size < 256:
+        with pytest.raises(CredentialRefused, match="224 bits; 256 needed"):
+            identify(chain, time.time())
+    else:
+        assert identify(chain, time.time()).depth == 1
+        if curve.key_size == 256:
+            with pytest.raises(CredentialRefused, match="256 bits; 384 needed"):
+                identify(chain, time.time(), IdentityRules(min_ec_bits=384))
 
 
 def test_the_deepest_chain_that_is_allowed_is_let_in(pki: Pki, forge: Forge, listening: Listening) -> None:

@@ -284,6 +284,8 @@ def _copy_ca(source: Pki, target: Pki) -> Path:
     (found,) = Path(source.certificates).glob("*.0")
     copy = Path(target.certificates, found.name)
     copy.write_bytes(found.read_bytes())
+    policy = found.with_suffix(".signing_policy")
+    copy.with_suffix(policy.suffix).write_bytes(policy.read_bytes())
     return copy
 
 
