@@ -7,7 +7,7 @@ together.  The values of a transfer's options are read by `fdtcp.model.options`.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +22,8 @@ _EPILOG: Final = """\
 A file is named fdt://host:port/path (port 8444 if left out).  A copyjobfile has a line FROM_PFN TO_PFN for each file,
 or is a JSON list of {"source": ..., "destination": ...}.  Exit codes: 0 all files done or skipped because the same is
 there; 2 something else exists; 3 permission; 1 any other or a mixture; 64 the command itself cannot be acted on.
-`fdtcp demo` shows a whole transfer between two daemons on this machine."""
+`fdtcp demo` shows a whole transfer between two daemons on this machine.  `fdtcp attach|status|cancel ID@host:port` is
+for jobs that were begun with --detach."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,9 @@ class CommandLine:
     destination_account: str | None = None
     token: str | None = None
     monitor_id: str = ""
+    is_delegated: bool = False
+    is_detached: bool = False
+    delegate_hours: float | None = None
     given: dict[str, str] = field(default_factory=dict)
 
 
@@ -75,6 +79,7 @@ def parse_arguments(arguments: Sequence[str]) -> CommandLine:
             f"{len(names)} names were given: a source and a destination are needed",
             remedy="give two, or a --copyjobfile; fdtcp --help shows what can be said",
         )
+    _check_detached(found)
     given = {name: found[name] for name in (*_NEW, *OLD_OPTIONS) if found.get(name) is not None}
     return CommandLine(
         pair=(names[0], names[1]) if names else None,
@@ -84,18 +89,46 @@ def parse_arguments(arguments: Sequence[str]) -> CommandLine:
         log_file=found["logFile"],
         config=found["config"],
         debug=found["debug"].upper(),
-        timeout=_parse_timeout(found["timeout"]),
+        timeout=parse_timeout(found["timeout"]),
         proxy=found["x509userproxy"],
         account=found["account"],
         source_account=found["source_account"],
         destination_account=found["destination_account"],
         token=found["token"],
         monitor_id=found["monID"],
+        is_delegated=found["delegate"],
+        is_detached=found["detach"],
+        delegate_hours=_parse_hours(found["delegate_hours"]),
         given=given,
     )
 
 
-def _parse_timeout(text: str | None) -> float | None:
+def _check_detached(found: Mapping[str, object]) -> None:
+    """Refuse what only somebody who stays can have."""
+    if found["detach"] and found["delegate"]:
+        raise UsageError("--detach hands over a proxy already: leave --delegate out")
+    for option in ("report", "json"):
+        if found["detach"] and found[option] is not None:
+            raise UsageError(f"--{option} has nothing to say before the job ends", remedy="give it to fdtcp attach")
+    if found["delegate_hours"] is not None and not (found["detach"] or found["delegate"]):
+        raise UsageError("--delegate-hours belongs to --delegate or --detach")
+
+
+def _parse_hours(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = 0.0
+    # A year is longer than any certificate of a user; written so that NaN fails too.
+    if not 0 < hours <= 8784:
+        raise UsageError(f"--delegate-hours: {text!r} is not a number of hours such as 24")
+    return hours
+
+
+def parse_timeout(text: str | None) -> float | None:
+    """Read the value of --timeout.  Raises UsageError."""
     if text is None:
         return None
     try:
@@ -130,7 +163,8 @@ _NEW: Final = {
 def _build() -> argparse.ArgumentParser:
     parser = Parser(
         prog="fdtcp",
-        usage="fdtcp [options] SOURCE DESTINATION | fdtcp [options] --copyjobfile F | fdtcp demo [options]",
+        usage="fdtcp [options] SOURCE DESTINATION | fdtcp [options] --copyjobfile F | fdtcp demo [options]\n"
+        "       fdtcp attach|status|cancel [options] ID@host:port",
         description="Move files between two storage hosts; the bytes go from the one to the other, not through here.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -152,6 +186,16 @@ def _build() -> argparse.ArgumentParser:
     add("--destination-account", metavar="NAME", help="the same at the site of the destination only")
     add("--token", metavar="F", help="limit the run to what this bearer token allows (discover: the usual places)")
     add("--monID", metavar="ID", default="", help="a name of the caller's for this run; it is repeated in the result")
+    alone = parser.add_argument_group("jobs that go on without this program")
+    alone.add_argument("--delegate", action="store_true", help="let the destination go on if this program is lost")
+    alone.add_argument(
+        "--detach", action="store_true", help="leave at once; standard output has the job's ID@host:port"
+    )
+    alone.add_argument(
+        "--delegate-hours",
+        metavar="H",
+        help="how long the destination may act as you (default: 12, or the proxy's end)",
+    )
     how = parser.add_argument_group("how files are moved")
     for name, (metavar, text) in _NEW.items():
         how.add_argument(f"--{name.replace('_', '-')}", dest=name, metavar=metavar, help=text)

@@ -26,6 +26,10 @@ def main(arguments: Sequence[str]) -> int:
         from fdtcp.cli.demo import main as demo
 
         return demo(arguments[1:])
+    if arguments[:1] in (["attach"], ["status"], ["cancel"]):
+        from fdtcp.cli.attach import main as attach
+
+        return attach(arguments[0], arguments[1:])
     signals = Signals()
     try:
         line = parse_arguments(arguments)
@@ -33,8 +37,8 @@ def main(arguments: Sequence[str]) -> int:
         with Log(sys.stdout) as log:
             complain(exc, log)
         return int(Status.USAGE)
-    # With the result on standard output, the log has to go elsewhere.
-    with Log(sys.stderr if line.json == "-" else sys.stdout, is_debug=line.debug == "DEBUG") as log:
+    # With the result or a job's id on standard output, the log has to go elsewhere.
+    with Log(sys.stderr if line.json == "-" or line.is_detached else sys.stdout, is_debug=line.debug == "DEBUG") as log:
         try:
             return transfer(line, log, signals.is_caught)
         except FdtError as exc:

@@ -11,7 +11,7 @@ import time
 from types import TracebackType
 from typing import TextIO
 
-from fdtcp.errors import FdtError, UsageError
+from fdtcp.errors import FdtError, RemoteProblem, UsageError
 
 
 class Log:
@@ -68,7 +68,8 @@ class Log:
 
 def complain(error: FdtError, log: Log) -> None:
     """Say an error on standard error, and in the log unless both are the same."""
-    lines = [f"fdtcp: {error} [{error.code}]"]
+    code = error.remote.code if isinstance(error, RemoteProblem) else error.code
+    lines = [f"fdtcp: {error} [{code}]"]
     # A single thing is in the error's own text.
     if isinstance(error, UsageError) and len(error.details) > 1:
         lines += [f"  {detail}" for detail in error.details]

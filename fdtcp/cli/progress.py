@@ -29,8 +29,13 @@ WINDOW_S: Final = 5.0
 class Shown(Protocol):
     """A job, as far as a display looks at it."""
 
-    job: Job
-    progress: Progress
+    @property
+    def job(self) -> Job:
+        """Return what it moves."""
+
+    @property
+    def progress(self) -> Progress:
+        """Return how far it is."""
 
 
 class Meter:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Final
 
 from fdtcp.channels import Identity, accounts_by_side
@@ -36,7 +37,7 @@ MAX_COPYJOB_BYTES: Final = 1 << 30
 
 def transfer(line: CommandLine, log: Log, should_stop: Callable[[], bool]) -> int:
     """Move the files and return the exit code.  Raises UsageError if nothing was even tried."""
-    _check_distinct(line)
+    check_distinct(line)
     with ExitStack() as stack:
         if line.log_file is not None:
             log.add_file(line.log_file)
@@ -48,56 +49,60 @@ def transfer(line: CommandLine, log: Log, should_stop: Callable[[], bool]) -> in
             log.say(f"warning: accepted, but without meaning here: {', '.join(meaningless)}")
         accounts = accounts_by_side(line.account or config.account, line.source_account, line.destination_account)
         identity = Identity(line.proxy, config.ca_dir, accounts, config.peers, line.token)
-        run = _Run(transfers, options, identity, line.timeout or config.timeout, report, log)
-        result = run.move(should_stop)
-        say_failures(result, log)
-        # Both are tried: who gets one of them knows more than who gets none.
-        written = [_write_report(report, result, log), _write_json(line, result, log)]
-        code = exit_code(result.outcomes, is_report_whole=all(written))
-        sum_up(result, code, line.report, log)
-        return code
+        run = Run(transfers, options, identity, line.timeout or config.timeout, report, log)
+        if line.is_detached:
+            from fdtcp.cli.detach import detach
+
+            return detach(run, line.delegate_hours)
+        if line.is_delegated:
+            from fdtcp.cli.detach import delegate
+
+            return delegate(run, line, should_stop)
+        return conclude(run.move(should_stop), line, report, log)
 
 
-class _Run:
+@dataclass(frozen=True, slots=True)
+class Run:
     """What is shared while the jobs run."""
 
-    def __init__(
-        self,
-        transfers: tuple[Transfer, ...],
-        options: Options,
-        identity: Identity,
-        contact: float,
-        report: ReportFile | None,
-        log: Log,
-    ) -> None:
-        self._transfers = transfers
-        self._options = options
-        self._identity = identity
-        self._contact = contact
-        self._report = report
-        self._log = log
+    transfers: tuple[Transfer, ...]
+    options: Options
+    identity: Identity
+    contact: float
+    report: ReportFile | None
+    log: Log
 
     def move(self, should_stop: Callable[[], bool]) -> Result:
         """Run all jobs; a user without a credential fails all files at once."""
         began, began_at = time.time(), time.monotonic()
-        jobs = group(self._transfers)
-        greet(self._transfers, jobs, self._log)
+        jobs = group(self.transfers)
+        greet(self.transfers, jobs, self.log)
         try:
-            self._identity.find()
+            self.identity.find()
         except FdtError as exc:
-            return fail_all(self._transfers, exc.problem(Side.CLIENT, Phase.AUTHENTICATE), began=began)
-        runner = Runner(jobs, self._options, self._identity.open, contact=self._contact, on_final=self._note_final)
-        with choose_display(self._log, runner.jobs) as display:
+            return fail_all(self.transfers, exc.problem(Side.CLIENT, Phase.AUTHENTICATE), began=began)
+        runner = Runner(jobs, self.options, self.identity.open, contact=self.contact, on_final=self._note_final)
+        with choose_display(self.log, runner.jobs) as display:
             results = runner.run(should_stop, display.look)
         seconds = time.monotonic() - began_at
-        return collect(self._transfers, results, began=began, seconds=seconds, is_stopped=should_stop())
+        return collect(self.transfers, results, began=began, seconds=seconds, is_stopped=should_stop())
 
     def _note_final(self, job: Job, outcomes: Sequence[Outcome]) -> None:
-        if self._report is not None:
-            self._report.append(job.transfers, outcomes)
+        if self.report is not None:
+            self.report.append(job.transfers, outcomes)
 
 
-def _check_distinct(line: CommandLine) -> None:
+def conclude(result: Result, line: CommandLine, report: ReportFile | None, log: Log) -> int:
+    """Say and write what a run came to; return its exit code."""
+    say_failures(result, log)
+    # Both are tried: who gets one of them knows more than who gets none.
+    written = [_write_report(report, result, log), _write_json(line, result, log)]
+    code = exit_code(result.outcomes, is_report_whole=all(written))
+    sum_up(result, code, line.report, log)
+    return code
+
+
+def check_distinct(line: CommandLine) -> None:
     """Refuse to empty a file that is still to be read, or to write two things into one."""
     named = {
         "--copyjobfile": line.copyjob,

@@ -175,7 +175,7 @@ class DetachedJob:
 
 def _show(job: RunningJob, seconds: float) -> Part:
     now = job.progress
-    return Part(job.id, now.stage, now.done, now.skipped, now.failed, now.total, now.moved, seconds, now.streams)
+    return Part(job.id, now.stage.value, now.done, now.skipped, now.failed, now.total, now.moved, seconds, now.streams)
 
 
 def _show_end(job: RunningJob) -> Part:

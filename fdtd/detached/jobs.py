@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -27,6 +27,7 @@ from fdtcp.model.options import Options
 from fdtcp.model.order import Outcome, State
 from fdtcp.model.pfn import Pfn
 from fdtcp.model.transfer import Transfer
+from fdtcp.stages import Stage
 from fdtd.config import Settings
 from fdtd.detached.channels import Openings
 from fdtd.detached.job import DetachedJob, Owner
@@ -219,7 +220,11 @@ class DetachedJobs:
     def _require(self, dn: str, name: str) -> StoredJob:
         stored = self._store.find(dn, name)
         if stored is None:
-            raise UnknownSession(f"there is no job {name} here", phase=Phase.SERVICE)
+            raise UnknownSession(
+                f"there is no detached job {name} here",
+                remedy="it is another user's, or its result was read already, or nobody read it for too long",
+                phase=Phase.SERVICE,
+            )
         return stored
 
     def _check_room(self, owner: Owner) -> None:
@@ -252,7 +257,9 @@ class DetachedJobs:
         why = DaemonLost("the destination's daemon was restarted while the job ran")
         left = self._store.without_end(job.id)
         self._store.record(job.id, [_failed(at, why.problem(Side.DESTINATION, Phase.TRANSFER)) for at in left])
-        self._store.end(job.id, job.parts, time.time(), max(0.0, time.time() - job.began), cancelled=False)
+        ends = {one.index: one for one in self._store.outcomes(job.id, 0, job.files)}
+        counted = [_count(one, part, ends) for one, part in parts.items()]
+        self._store.end(job.id, counted, time.time(), max(0.0, time.time() - job.began), cancelled=False)
         _log.warning("event=detached-buried job=%s dn=%r unfinished=%d", job.job, job.dn, len(left))
 
 
@@ -273,6 +280,20 @@ def _known(job: Job, key: SessionKey, state: StateFile) -> list[Outcome]:
         return []
     outcomes = state.outcomes(session.id, 0, len(job.transfers))
     return [replace(one, index=job.positions[one.index]) for one in outcomes if one.index < len(job.positions)]
+
+
+def _count(job: Job, part: Part, ends: Mapping[int, Outcome]) -> Part:
+    """Return the part as its files say that it is: nothing else is left of it."""
+    states = [ends[position].state for position in job.positions]
+    return replace(
+        part,
+        stage=Stage.ENDED.value,
+        done=states.count(State.DONE),
+        skipped=states.count(State.SKIPPED),
+        failed=states.count(State.FAILED),
+        total=sum(ends[position].size for position in job.positions),
+        moved=sum(ends[position].moved for position in job.positions),
+    )
 
 
 def _failed(position: int, why: Problem) -> Outcome:

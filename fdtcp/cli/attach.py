@@ -1,0 +1,135 @@
+"""The commands for jobs that were detached: `fdtcp attach`, `fdtcp status`, `fdtcp cancel`.
+
+Decides that coming back looks as if one had stayed: the same output, report and exit code.  A result that was written
+down here is forgotten at the daemon, another stays there for a day.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from typing import Final
+
+from fdtcp.channels import Identity, accounts_by_side
+from fdtcp.cli.arguments import CommandLine, Parser, parse_timeout
+from fdtcp.cli.config import load_config
+from fdtcp.cli.detach import append_to, follow
+from fdtcp.cli.output import Log, complain
+from fdtcp.cli.progress import describe
+from fdtcp.cli.signals import Signals
+from fdtcp.cli.summary import greet
+from fdtcp.cli.transfer import check_distinct
+from fdtcp.detached import FollowReply
+from fdtcp.errors import FdtError, Status, UsageError
+from fdtcp.following import Following
+from fdtcp.model.job import group
+from fdtcp.model.ticket import Ticket
+from fdtcp.report import ReportFile
+from fdtcp.stages import Stage
+from fdtcp.thirdparty import Progress
+
+COMMANDS: Final = ("attach", "status", "cancel")
+_WHAT: Final = {
+    "attach": "Watch a detached job to its end, as if it had been begun here.  Ctrl-C leaves it again.",
+    "status": "Say in one line how a detached job is: running, done, failed or cancelled, and how far.",
+    "cancel": "Stop a detached job; what is not final then has failed.",
+}
+
+
+def main(command: str, arguments: Sequence[str]) -> int:
+    """Run one of the commands and return its exit code."""
+    signals = Signals()
+    try:
+        ticket, line = _parse(command, arguments)
+    except UsageError as exc:
+        with Log(sys.stdout) as log:
+            complain(exc, log)
+        return int(Status.USAGE)
+    with Log(sys.stderr if line.json == "-" else sys.stdout, is_debug=line.debug == "DEBUG") as log:
+        try:
+            return _run(command, ticket, line, log, signals.is_caught)
+        except FdtError as exc:
+            complain(exc, log)
+            return int(Status.USAGE if isinstance(exc, UsageError) else Status.GENERAL)
+
+
+def _run(command: str, ticket: Ticket, line: CommandLine, log: Log, should_stop: Callable[[], bool]) -> int:
+    check_distinct(line)
+    with ExitStack() as stack:
+        if line.log_file is not None:
+            log.add_file(line.log_file)
+        report = stack.enter_context(ReportFile(line.report)) if line.report is not None else None
+        config = load_config(line.config, os.environ)
+        accounts = accounts_by_side(line.account or config.account)
+        identity = Identity(line.proxy, config.ca_dir, accounts, config.peers)
+        contact = line.timeout or config.timeout
+        following = stack.enter_context(
+            closing(Following(ticket, identity.open, contact=contact, on_final=append_to(report)))
+        )
+        if command == "attach":
+            following.recall()
+            greet(following.transfers, group(following.transfers), log)
+            return follow(following, line, report, log, should_stop)
+        if command == "cancel":
+            following.recall()
+            following.cancel()
+        reply = following.look(0.0)
+        print(_say_status(reply), flush=True)
+        return int(Status.GOOD)
+
+
+def _say_status(reply: FollowReply) -> str:
+    done, skipped, failed, total, moved = (
+        sum(getattr(part, name) for part in reply.parts) for name in ("done", "skipped", "failed", "total", "moved")
+    )
+    whole = Progress(Stage.MOVING, reply.files, done, skipped, failed, total, moved, ())
+    if not reply.ended:
+        word = "running"
+    elif reply.cancelled:
+        word = "cancelled"
+    else:
+        word = "done" if whole.done + whole.skipped == reply.files else "failed"
+    rate = whole.moved / reply.seconds if reply.seconds > 0 else 0.0
+    until = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(reply.not_after))
+    tail = f"; acts as you until {until}" if word == "running" else ""
+    return f"{word}: {describe([whole], rate)}{tail}"
+
+
+def _parse(command: str, arguments: Sequence[str]) -> tuple[Ticket, CommandLine]:
+    parser = Parser(
+        prog=f"fdtcp {command}",
+        description=_WHAT[command],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("ticket", metavar="ID@host:port", help="what fdtcp --detach printed")
+    if command == "attach":
+        add("-r", "--report", metavar="F", help="write a line for each file: FROM TO STATUS DETAIL")
+        add("--json", metavar="F", help="write the whole result as JSON (-: to standard output, the log to stderr)")
+        add("--monID", metavar="ID", default="", help="a name of the caller's, repeated in the result")
+    add("-l", "--logFile", metavar="F", help="append the log to this file, too")
+    add("-c", "--config", metavar="F", help="read this configuration (default: /etc/fdtcp/fdtcp.conf)")
+    add("-d", "--debug", metavar="LEVEL", default="INFO", help="DEBUG: tell each step of each job as well")
+    add("-t", "--timeout", metavar="S", help="how long the daemon may take to let us in (default: 10s)")
+    add("-x", "--x509userproxy", metavar="F", help="the proxy (default: $X509_USER_PROXY, else /tmp/x509up_u<uid>)")
+    add("--account", metavar="NAME", help="the account to be mapped to, if the site allows several")
+    found = vars(parser.parse_args(arguments))
+    line = CommandLine(
+        pair=None,
+        copyjob=None,
+        report=found.get("report"),
+        json=found.get("json"),
+        log_file=found["logFile"],
+        config=found["config"],
+        debug=found["debug"].upper(),
+        timeout=parse_timeout(found["timeout"]),
+        proxy=found["x509userproxy"],
+        account=found["account"],
+        monitor_id=found.get("monID", ""),
+    )
+    return Ticket.parse(found["ticket"]), line
