@@ -16,13 +16,15 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
+from authsvc.authorities import TrustRules
 from authsvc.channel import frames
 from authsvc.channel.dial import dial
 from authsvc.channel.guard import GuardedSocket, remaining
 from authsvc.channel.hello import Hello, Request, receive_json, send_json
+from authsvc.channel.hostcheck import check_host
 from authsvc.channel.values import check
 from authsvc.credentials import Credential, check_files
-from authsvc.errors import ChannelLost, NotAuthentic
+from authsvc.errors import ChannelLost
 from authsvc.tls import client_context, presented_certificate, verified_chain
 from fdtcp.errors import BadSettings, FdtError, Problem, ProtocolViolation, RemoteProblem
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 # What a client says of itself in its hello; information for logs, nothing depends on it.
 VERSION: Final = "1"
+DEFAULT_TRUST: Final = TrustRules()
 
 
 class _CallDeadlines:
@@ -77,13 +80,16 @@ class Connection:
         expect_dn: str | None = None,
         token: str | None = None,
         permit: Callable[[str], bool] | None = None,
+        trust: TrustRules = DEFAULT_TRUST,
     ) -> Connection:
         """Connect, authenticate both ends and exchange hellos, all before `deadline` (monotonic).
 
         `host` is a name or an address, and must be in the daemon's certificate; with `expect_dn` the certificate must
         have that DN instead.  `token` is a bearer token, sent only after the host has proven who it is; `permit` says
-        which numeric addresses may be connected to.  Raises Unreachable, NotAuthentic, BadCredential,
-        CredentialExpired, CredentialRefused, BadTrust, or RemoteProblem if the daemon knows us and says no.
+        which numeric addresses may be connected to; `trust` what is asked of the host's CA.
+
+        Raises Unreachable, NotAuthentic, BadCredential, CredentialExpired, CredentialRefused, BadTrust, OutsidePolicy,
+        BadRevocationList, or RemoteProblem if the daemon knows us and says no.
         """
         check_files(credential, os.geteuid())
         context = client_context(credential, ca_dir, check_name=expect_dn is None)
@@ -94,7 +100,11 @@ class Connection:
             name = host.partition("%")[0].removesuffix(".")
             tls = stack.enter_context(context.wrap_socket(raw, server_hostname=name, do_handshake_on_connect=False))
             try:
-                hello = _introduce(tls, where, deadline, expect_dn, Request(account, VERSION, token))
+                tls.settimeout(remaining(deadline))
+                tls.do_handshake()
+                # Before anything is said: a token is only for a host that has proven who it is.
+                check_host(verified_chain(tls), where, ca_dir, trust, expect_dn)
+                hello = _introduce(tls, deadline, Request(account, VERSION, token))
             except OSError as exc:
                 from authsvc import refusals
 
@@ -169,12 +179,8 @@ class Connection:
         return ProtocolViolation(f"{self._where}, call {name}: {type(error).__name__}: {error}")
 
 
-def _introduce(tls: ssl.SSLSocket, where: str, deadline: float, expect_dn: str | None, request: Request) -> Hello:
-    """Do the TLS handshake and exchange the hellos."""
-    tls.settimeout(remaining(deadline))
-    tls.do_handshake()
-    if expect_dn is not None:
-        _check_dn(tls, where, expect_dn)
+def _introduce(tls: ssl.SSLSocket, deadline: float, request: Request) -> Hello:
+    """Exchange the hellos."""
     try:
         send_json(tls, request.encode(), deadline)
     except TimeoutError:
@@ -182,15 +188,3 @@ def _introduce(tls: ssl.SSLSocket, where: str, deadline: float, expect_dn: str |
     except OSError:
         pass  # a TLS 1.3 server judges us after our handshake is done; why it closed is still to be read
     return Hello.decode(receive_json(tls, deadline))
-
-
-def _check_dn(tls: ssl.SSLSocket, where: str, expect_dn: str) -> None:
-    # Here, because it loads cryptography, and only hosts without proper certificates need it.
-    from cryptography import x509
-
-    from authsvc.dn import fold
-    from authsvc.identity import subject_dn
-
-    found = subject_dn(x509.load_der_x509_certificate(verified_chain(tls)[0]))
-    if fold(found) != fold(expect_dn):
-        raise NotAuthentic(f"the daemon at {where} is {found}, not {expect_dn}", remedy="correct its DN under [peers]")

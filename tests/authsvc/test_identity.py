@@ -59,7 +59,7 @@ def test_a_chain_is_limited_if_any_member_is(pki: Pki, forge: Forge, listening: 
     assert listening.callers[-1].identity.limited
 
 
-def test_a_site_may_refuse_limited_proxies(pki: Pki, forge: Forge) -> None:
+def test_a_site_may_refuse_limited_proxies(forge: Forge) -> None:
     rules = IdentityRules(limited_proxies=False)
     assert not identify(ders(forge.below_user(Plan(), Plan()), forge), time.time(), rules).limited
     for plans in ([Plan(pci=LIMITED)], [Plan(pci=LIMITED), Plan()]):
