@@ -11,14 +11,17 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
+from authsvc import siterules
+from authsvc.recognition import SiteRules
 from authsvc.service_words import DEFAULT_PORT as ACCOUNT_PORT
+from authsvc.siterules import site_rules
 from fdtcp.errors import BadSettings
 from fdtcp.settings import Sections, load_settings
 from fdtd.limits import Limit, Limits
 
 DEFAULT_CONFIG: Final = "/etc/fdtcp/fdtd.conf"
 
-SPEC: Final = """
+SPEC: Final = f"""
 [service]
 listen = listen_list(default=list("0.0.0.0:8444"))
 advertise = string(default="")
@@ -32,6 +35,7 @@ key = absolute(default="/etc/grid-security/fdt/fdtkey.pem")
 ca_dir = absolute(default="/etc/grid-security/certificates")
 gridmap = absolute(default="/etc/grid-security/grid-mapfile")
 fqanmap = absolute_if_any(default="")
+{siterules.SPEC.rstrip()}
 [accounts]
 source = account_source(default="file")
 cache = duration(default="1m")
@@ -107,7 +111,7 @@ class ServiceSettings:
 
 @dataclass(frozen=True, slots=True)
 class SecuritySettings:
-    """The daemon's credential, the authorities that it trusts, and the maps from DNs and FQANs to accounts.
+    """The daemon's credential, the authorities that it trusts, the maps to accounts, and the rules for callers.
 
     An empty `fqanmap` means that there is none.
     """
@@ -117,6 +121,7 @@ class SecuritySettings:
     ca_dir: str
     gridmap: str
     fqanmap: str
+    rules: SiteRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,9 +215,10 @@ class Settings:
 def load_config(path: str) -> Settings:
     """Read and check the file; an empty `path` gives the defaults.  Raises BadSettings that names all bad keys."""
     sections = load_settings(path, SPEC, _CHECKS)
+    rules = site_rules(sections["security"])
     settings = Settings(
         ServiceSettings(**_tuples(sections["service"])),
-        SecuritySettings(**sections["security"]),
+        SecuritySettings(rules=rules, **sections["security"]),
         AccountSettings(**sections["accounts"]),
         DataSettings(**_tuples(sections["data"])),
         PathSettings(**_tuples(sections["paths"])),

@@ -36,6 +36,7 @@ from fdtd.paths import PathPolicy
 from fdtd.ports import PortLeases
 from fdtd.registry import Registry
 from fdtd.service import Service, package_version
+from fdtd.sessions import WORKING
 from fdtd.state import StateFile
 from fdtd.sweeping import Sweeping
 
@@ -141,7 +142,7 @@ class Daemon:
             took = time.monotonic() - self._started
             _log.info("event=ready version=%s listen=%r seconds=%.3f", package_version(), where, took)
             ready(where)
-            _serve(signals, registry, jobs)
+            _serve(signals, registry, jobs, acceptor.is_banned)
             _leave(registry, jobs)
         _log.info("event=left")
 
@@ -155,6 +156,7 @@ class Daemon:
             handler_for=handler_for,
             version=package_version(),
             judge_token=_token_judge(self._settings),
+            rules=security.rules,
         )
 
     def _sweeping(self, launcher: Launcher, state: StateFile) -> Sweeping:
@@ -218,9 +220,10 @@ def path_policies(settings: Settings) -> dict[Side, PathPolicy]:
     }
 
 
-def _serve(signals: Signals, registry: Registry, jobs: DetachedJobs) -> None:
+def _serve(signals: Signals, registry: Registry, jobs: DetachedJobs, is_banned: Callable[[str], bool]) -> None:
     while not signals.leave_now:
         signals.wait(TICK_S)
+        part_with_banned(registry, jobs, is_banned)
         _tick(registry, jobs)
         if signals.leave_when_idle:
             registry.leave()
@@ -228,6 +231,15 @@ def _serve(signals: Signals, registry: Registry, jobs: DetachedJobs) -> None:
             # An ended session waits for its client to read the outcomes, or to be given up for lost.
             if jobs.is_idle and not registry.all():
                 return
+
+
+def part_with_banned(registry: Registry, jobs: DetachedJobs, is_banned: Callable[[str], bool]) -> None:
+    """Stop what runs for users whom the site has banned since; what is safe on disk is kept, as for a lost client."""
+    jobs.part_with(is_banned)
+    for live in registry.running():
+        if live.session.state in WORKING and is_banned(live.key.dn):
+            _log.warning("event=banned job=%s side=%s dn=%r", live.key.job, live.key.side, live.key.dn)
+            live.stop("its owner was banned from this site")
 
 
 def _tick(registry: Registry, jobs: DetachedJobs) -> None:

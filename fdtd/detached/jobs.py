@@ -17,6 +17,7 @@ from typing import Final
 
 from authsvc import delegation
 from authsvc.delegation import Delegated
+from authsvc.errors import Banned
 from authsvc.identity import Identity
 from fdtcp import contract
 from fdtcp.contract import MAX_CHUNK
@@ -185,6 +186,12 @@ class DetachedJobs:
             for job in list(self._running.values()):
                 self._check_owner(job)
             self._store.purge(time.time() - self._settings.session.outcomes_kept)
+
+    def part_with(self, is_banned: Callable[[str], bool]) -> None:
+        """Stop the jobs of users whom the site has banned."""
+        for job in list(self._running.values()):
+            if not job.is_ended and is_banned(job.owner.dn):
+                job.stop(Banned(f"{job.owner.dn} is banned from this site").problem(Side.DESTINATION, Phase.TRANSFER))
 
     @property
     def is_idle(self) -> bool:

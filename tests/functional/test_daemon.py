@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from authsvc.errors import NotMapped
+from authsvc.errors import ChannelLost, NotMapped
 from fdtcp.contract import (
     Abort,
     About,
@@ -227,6 +227,30 @@ def test_a_lost_clients_transfer_is_stopped_and_its_outcome_can_be_fetched_later
         assert {os.path.basename(os.fsdecode(path)) for path in registered(daemon)} == {
             name for name in leftovers(tmp_path) if name.endswith(".part")
         }
+
+
+def test_a_ban_stops_what_runs_and_keeps_what_is_safe(tmp_path: Path, pki: Pki) -> None:
+    bans = tmp_path / "banned"
+    bans.write_text("# nobody yet\n")
+    with RunningDaemon(tmp_path / "d", pki, sections={"security": {"ban_list": str(bans)}}) as daemon:
+        with daemon.connect() as client:
+            job = slow_job(client, tmp_path)
+            bans.write_text(f"{pki.user_dn}\n")
+            assert wait_until(lambda: daemon.movers() == [])
+            with pytest.raises((RemoteProblem, ChannelLost)):
+                job.watch()
+        with pytest.raises(RemoteProblem) as refused:
+            daemon.connect()
+        assert refused.value.remote.code == "banned"
+        assert not (tmp_path / "out" / "copy").exists()
+        kept = {name for name in leftovers(tmp_path) if name.endswith(".part")}
+        assert kept
+        assert {os.path.basename(os.fsdecode(path)) for path in registered(daemon)} == kept
+        assert "event=banned job=" in daemon.log()
+        bans.unlink()
+        with pytest.raises(RemoteProblem) as closed:
+            daemon.connect()
+        assert closed.value.remote.code in ("banned", "bad-ban-list")
 
 
 def test_a_new_attempt_takes_over_from_a_lost_client_and_goes_on_where_it_was(
