@@ -1,4 +1,4 @@
-"""The command `authsvc`: the site service, and the lab CA.
+"""The command `authsvc`: the site service, renewal, and the lab CA.
 
 Decides the command line and what it prints; what a command does is loaded when it is needed.
 """
@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from fdtcp.errors import FdtError, Status
+from fdtcp.errors import FdtError, Status, UsageError
 
 if TYPE_CHECKING:
     from typing import NoReturn, TypeAlias
@@ -35,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="authsvc", description="Certificates, proxies and accounts for fdtcp and fdtd.")
     groups = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_serve(groups)
+    _add_renew(groups)
     _add_lab(groups)
     return parser
 
@@ -43,6 +45,14 @@ def _add_serve(groups: Commands) -> None:
     serve = groups.add_parser("serve", help="be the site's account service, which fdtd asks for accounts")
     serve.add_argument("--config", metavar="FILE", default=DEFAULT_CONFIG, help=f"default: {DEFAULT_CONFIG}")
     serve.set_defaults(action=_serve)
+
+
+def _add_renew(groups: Commands) -> None:
+    renew = groups.add_parser("renew", help="renew proxies from a MyProxy server, as authsvc.conf says")
+    renew.add_argument("names", metavar="NAME", nargs="*", help="sections of [renew] (default: all)")
+    renew.add_argument("--config", metavar="FILE", default=DEFAULT_CONFIG, help=f"default: {DEFAULT_CONFIG}")
+    renew.add_argument("--force", action="store_true", help="renew even what has enough time left")
+    renew.set_defaults(action=_renew)
 
 
 def _add_lab(groups: Commands) -> None:
@@ -83,14 +93,13 @@ def main(arguments: Sequence[str]) -> int:
     """Run one command and return its exit status."""
     options = build_parser().parse_args(arguments)
     try:
-        options.action(options)
+        return int(options.action(options) or Status.GOOD)
     except FdtError as exc:
         print(f"authsvc: {exc} [{exc.code}]", file=sys.stderr)
         return exc.status
     except OSError as exc:
         print(f"authsvc: {exc.filename or ''}: {exc.strerror or exc}", file=sys.stderr)
         return Status.GENERAL
-    return Status.GOOD
 
 
 def run() -> None:
@@ -103,6 +112,30 @@ def _serve(options: argparse.Namespace) -> None:
     from authsvc.service_program import serve
 
     serve(load_config(options.config), lambda where: print(f"authsvc ready: listening on {where}", flush=True))
+
+
+def _renew(options: argparse.Namespace) -> int:
+    from authsvc.renewal import renew
+    from authsvc.service_config import load_config
+
+    settings = load_config(options.config)
+    known = {one.name: one for one in settings.renew}
+    if unknown := [name for name in options.names if name not in known]:
+        raise UsageError(f"{options.config} has no [renew] section {', '.join(unknown)}")
+    status = Status.GOOD
+    for name in options.names or known:
+        try:
+            done = renew(known[name], settings.security.ca_dir, time.time(), force=options.force)
+        except FdtError as exc:
+            # The others may have more luck.
+            print(f"authsvc: {exc} [{exc.code}]", file=sys.stderr)
+            status = max(status, exc.status)
+            continue
+        what = "renewed" if done.is_new else "has enough time left"
+        print(f"{done.name}: {done.path} {what}, good until {done.end:%Y-%m-%d %H:%M} UTC")
+        if done.warning:
+            print(f"authsvc: warning: {done.name}: {done.warning}", file=sys.stderr)
+    return status
 
 
 def _init(options: argparse.Namespace) -> None:

@@ -85,6 +85,15 @@ class DelegationRefused(FdtError):
     remedy_text = "make a new proxy, then run the same command again"
 
 
+class RenewalFailed(FdtError):
+    """A proxy was not renewed from its MyProxy server; the old one is untouched."""
+
+    code = "renewal-failed"
+    fault = Fault.SITE
+    retryable = True
+    remedy_text = "look at the MyProxy server and at what is deposited there (myproxy-info)"
+
+
 class BadTrust(FdtError):
     """The directory of CA certificates is missing, unreadable or empty, so nobody could be trusted."""
 
