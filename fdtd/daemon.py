@@ -24,6 +24,7 @@ from authsvc.tokens import Grant, Issuer, TokenJudge
 from fdtcp.errors import BadSettings, Side
 from fdtd.accounts import Accounts, check_mode
 from fdtd.admin import ControlSocket, Status
+from fdtd.certificate import CertificateWatch
 from fdtd.config import Settings, format_endpoint
 from fdtd.detached.desk import Desks
 from fdtd.detached.jobs import DetachedJobs
@@ -92,11 +93,13 @@ class Daemon:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._certificate = CertificateWatch(Credential(settings.security.certificate, settings.security.key))
         self._started = time.monotonic()
 
     def check(self) -> None:
         """Try what can be tried beside a running daemon.  Raises the FdtError that a start would meet."""
         check_mode(self._settings)
+        self._certificate.start()
         make_directories(self._settings)
         accounts = Accounts(self._settings)
         accounts.check()
@@ -109,6 +112,7 @@ class Daemon:
         own_pyro_settings()
         make_directories(settings)
         with ExitStack() as stack:
+            self._certificate.start()
             signals = stack.enter_context(Signals())
             stack.enter_context(locked(settings.service.state_dir))
             state = stack.enter_context(closing(StateFile(settings.service.state_dir)))
@@ -142,7 +146,7 @@ class Daemon:
             took = time.monotonic() - self._started
             _log.info("event=ready version=%s listen=%r seconds=%.3f", package_version(), where, took)
             ready(where)
-            _serve(signals, registry, jobs, acceptor.is_banned)
+            _serve(signals, registry, jobs, acceptor.is_banned, self._certificate)
             _leave(registry, jobs)
         _log.info("event=left")
 
@@ -220,10 +224,17 @@ def path_policies(settings: Settings) -> dict[Side, PathPolicy]:
     }
 
 
-def _serve(signals: Signals, registry: Registry, jobs: DetachedJobs, is_banned: Callable[[str], bool]) -> None:
+def _serve(
+    signals: Signals,
+    registry: Registry,
+    jobs: DetachedJobs,
+    is_banned: Callable[[str], bool],
+    certificate: CertificateWatch,
+) -> None:
     while not signals.leave_now:
         signals.wait(TICK_S)
         part_with_banned(registry, jobs, is_banned)
+        certificate.tick()
         _tick(registry, jobs)
         if signals.leave_when_idle:
             registry.leave()
