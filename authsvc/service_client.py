@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from authsvc.accountmap import Mappable
+from authsvc.authorities import TrustRules
 from authsvc.channel import Connection
 from authsvc.credentials import Credential
 from authsvc.dn import fold
@@ -49,13 +50,22 @@ class _Known:
 class SiteAccounts:
     """The accounts as the site's service knows them; safe to use from all threads."""
 
-    def __init__(
-        self, host: str, port: int, credential: Credential, ca_dir: str, *, fresh_s: float, stale_s: float
+    def __init__(  # where and as whom by place, the rest by name
+        self,
+        host: str,
+        port: int,
+        credential: Credential,
+        ca_dir: str,
+        *,
+        fresh_s: float,
+        stale_s: float,
+        trust: TrustRules | None = None,
     ) -> None:
         """`credential` is the daemon's own; the service has to have its DN among its callers."""
         self._host, self._port = host, port
         self._credential = credential
         self._ca_dir = ca_dir
+        self._trust = trust
         self._fresh_s, self._stale_s = fresh_s, max(fresh_s, stale_s)
         self._lock = threading.Lock()
         self._known: OrderedDict[Key, _Known] = OrderedDict()
@@ -142,5 +152,10 @@ class SiteAccounts:
 
     def _connect(self, deadline: float) -> Connection:
         return Connection.open(
-            self._host, self._port, credential=self._credential, ca_dir=self._ca_dir, deadline=deadline
+            self._host,
+            self._port,
+            credential=self._credential,
+            ca_dir=self._ca_dir,
+            deadline=deadline,
+            trust=self._trust,
         )

@@ -9,7 +9,9 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
+from authsvc.authorities import TrustRules
 from authsvc.service_words import DEFAULT_PORT
+from authsvc.siterules import TRUST_SPEC, trust_rules
 from fdtcp.errors import BadSettings
 from fdtcp.settings import Sections, load_settings
 
@@ -24,6 +26,7 @@ log_level = option("DEBUG", "INFO", "WARNING", "ERROR", default="INFO")
 certificate = absolute(default="/etc/grid-security/fdt/fdtcert.pem")
 key = absolute(default="/etc/grid-security/fdt/fdtkey.pem")
 ca_dir = absolute(default="/etc/grid-security/certificates")
+{TRUST_SPEC.rstrip()}
 [accounts]
 gridmap = absolute(default="/etc/grid-security/grid-mapfile")
 fqanmap = absolute_if_any(default="")
@@ -53,11 +56,12 @@ class ServiceSettings:
 
 @dataclass(frozen=True, slots=True)
 class SecuritySettings:
-    """The service's credential, and the authorities that it trusts."""
+    """The service's credential, the authorities that it trusts, and what is asked of them."""
 
     certificate: str
     key: str
     ca_dir: str
+    trust: TrustRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,8 @@ class Settings:
 def load_config(path: str) -> Settings:
     """Read and check the file; an empty `path` gives the defaults.  Raises BadSettings that names all bad keys."""
     sections = load_settings(path, SPEC, _CHECKS)
-    security = SecuritySettings(**sections["security"])
+    trust = trust_rules(sections["security"])
+    security = SecuritySettings(trust=trust, **sections["security"])
     if not sections["service"]["listen"]:
         raise BadSettings(f"{path}: [service] listen: at least one address:port is needed")
     return Settings(

@@ -17,6 +17,7 @@ from typing import Final
 from authsvc.accountmap import AccountMap
 from authsvc.channel import Acceptor, own_pyro_settings
 from authsvc.credentials import Credential
+from authsvc.recognition import SiteRules
 from authsvc.service import Service
 from authsvc.service_config import Settings
 from fdtcp.errors import BadSettings
@@ -41,6 +42,7 @@ def make_acceptor(settings: Settings) -> Acceptor:
         authorise=service.authorise,
         handler_for=service.handler_for,
         version=version("fdtcp"),
+        rules=SiteRules(trust=settings.security.trust),
     )
 
 

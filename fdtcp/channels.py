@@ -15,6 +15,7 @@ from fdtcp.errors import Fault, FdtError, Side, Unreachable
 from fdtcp.model.pfn import Address
 
 if TYPE_CHECKING:
+    from authsvc.authorities import TrustRules
     from authsvc.credentials import Credential
     from fdtcp.lines import Channel
 
@@ -27,7 +28,7 @@ class Identity:
 
     `proxy` is the file named by the user (None: the usual places); `accounts` are the accounts to ask for, by side;
     `peers` maps a host to the DN that its certificate has instead of the host's name; `token` is the file of a bearer
-    token, or "discover" (None: none is sent).
+    token, or "discover" (None: none is sent); `trust` is what is asked of hosts' CAs (None: the usual).
     """
 
     proxy: str | None = None
@@ -35,6 +36,7 @@ class Identity:
     accounts: Mapping[Side, str] = field(default_factory=dict)
     peers: Mapping[str, str] = field(default_factory=dict)
     token: str | None = None
+    trust: TrustRules | None = None
 
     def find(self) -> Credential:
         """Return the user's credential.  Raises BadCredential that says where it was looked for."""
@@ -61,6 +63,7 @@ class Identity:
                 deadline=deadline,
                 account=self.accounts.get(side),
                 expect_dn=self.peers.get(address.host),
+                trust=self.trust,
                 token=self._find_token(),
             )
         except FdtError as exc:

@@ -82,4 +82,11 @@ def _open_source(settings: Settings) -> AccountSource:
     if accounts.source is None:
         return AccountMap(security.gridmap, security.fqanmap)
     credential = Credential(security.certificate, security.key)
-    return SiteAccounts(*accounts.source, credential, security.ca_dir, fresh_s=accounts.cache, stale_s=accounts.stale)
+    return SiteAccounts(
+        *accounts.source,
+        credential,
+        security.ca_dir,
+        fresh_s=accounts.cache,
+        stale_s=accounts.stale,
+        trust=security.rules.trust,
+    )

@@ -80,7 +80,7 @@ class Connection:
         expect_dn: str | None = None,
         token: str | None = None,
         permit: Callable[[str], bool] | None = None,
-        trust: TrustRules = DEFAULT_TRUST,
+        trust: TrustRules | None = None,
     ) -> Connection:
         """Connect, authenticate both ends and exchange hellos, all before `deadline` (monotonic).
 
@@ -103,7 +103,7 @@ class Connection:
                 tls.settimeout(remaining(deadline))
                 tls.do_handshake()
                 # Before anything is said: a token is only for a host that has proven who it is.
-                check_host(verified_chain(tls), where, ca_dir, trust, expect_dn)
+                check_host(verified_chain(tls), where, ca_dir, trust or DEFAULT_TRUST, expect_dn)
                 hello = _introduce(tls, deadline, Request(account, VERSION, token))
             except OSError as exc:
                 from authsvc import refusals

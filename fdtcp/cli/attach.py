@@ -65,7 +65,7 @@ def _run(command: str, ticket: Ticket, line: CommandLine, log: Log, should_stop:
         report = stack.enter_context(ReportFile(line.report)) if line.report is not None else None
         config = load_config(line.config, os.environ)
         accounts = accounts_by_side(line.account or config.account)
-        identity = Identity(line.proxy, config.ca_dir, accounts, config.peers)
+        identity = Identity(line.proxy, config.ca_dir, accounts, config.peers, trust=config.trust)
         contact = line.timeout or config.timeout
         following = stack.enter_context(
             closing(Following(ticket, identity.open, contact=contact, on_final=append_to(report)))

@@ -48,7 +48,7 @@ def transfer(line: CommandLine, log: Log, should_stop: Callable[[], bool]) -> in
         if meaningless := find_meaningless(line.given):
             log.say(f"warning: accepted, but without meaning here: {', '.join(meaningless)}")
         accounts = accounts_by_side(line.account or config.account, line.source_account, line.destination_account)
-        identity = Identity(line.proxy, config.ca_dir, accounts, config.peers, line.token)
+        identity = Identity(line.proxy, config.ca_dir, accounts, config.peers, line.token, config.trust)
         run = Run(transfers, options, identity, line.timeout or config.timeout, report, log)
         if line.is_detached:
             from fdtcp.cli.detach import detach

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from authsvc.authorities import TrustRules
 from authsvc.channel import Connection
 from authsvc.channel.incident import note_incident
 from authsvc.credentials import Credential
@@ -66,6 +67,7 @@ class Openings:
     ca_dir: str
     terms: Terms
     sources: Sequence[Network]
+    trust: TrustRules | None = None
 
     def open(self, side: Side, address: Address, deadline: float) -> Channel:
         """Be an Opener."""
@@ -83,6 +85,7 @@ class Openings:
                 address.port,
                 credential=self.credential,
                 ca_dir=self.ca_dir,
+                trust=self.trust,
                 deadline=deadline,
                 account=self.terms.source_account or None,
                 expect_dn=names.get(address.host),

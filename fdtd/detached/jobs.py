@@ -120,6 +120,7 @@ class DetachedJobs:
                 self._settings.security.ca_dir,
                 terms,
                 self._settings.detached.sources,
+                self._settings.security.rules.trust,
             )
             try:
                 parts = job.prepare(options, openings.open, terms.contact)

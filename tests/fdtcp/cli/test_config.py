@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from authsvc.authorities import TrustRules
 from fdtcp.channels import DEFAULT_CA_DIR
 from fdtcp.cli import config
 from fdtcp.cli.config import Config, load_config
@@ -70,9 +72,11 @@ def test_bad_values_are_named_with_their_lines(tmp_path: Path) -> None:
 
 def test_the_shipped_file_says_the_defaults(tmp_path: Path) -> None:
     shipped = load_config(str(SHIPPED), {})
-    assert shipped == Config()
+    assert replace(shipped, trust=None) == Config()
+    assert shipped.trust == TrustRules(), "which is what None stands for"
     uncommented = re.sub(r"(?m)^# (\w+ = )", r"\1", SHIPPED.read_text())
     whole = load_config(write(tmp_path, uncommented), {})
     assert choose({}, whole.transfer) == choose({})
     assert (whole.timeout, whole.ca_dir, whole.account) == (shipped.timeout, shipped.ca_dir, None)
+    assert whole.trust == TrustRules()
     assert set(whole.transfer) == set(PARSERS)
