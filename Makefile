@@ -3,6 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# The tests mostly wait for processes: one more worker than cores keeps two cores busy.
+WORKERS ?= 3
 # Where pip looks is the machine's own business; a newer pip than the venv's is not needed.
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
@@ -35,10 +37,10 @@ tools:
 	@tests/install_tools
 
 test: $(VENV)/.dev tools
-	@$(BIN)/python -m pytest -m "not long"
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not long"
 
 test-long: $(VENV)/.dev tools
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff format --check --quiet . || { echo "run make format" >&2; exit 1; }
