@@ -17,28 +17,17 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from authsvc import delegation, issuing
-from authsvc.channel import Caller
 from authsvc.credentials import Credential, check_files
 from authsvc.delegation import Delegated, Delegation
 from authsvc.errors import DelegationRefused
-from authsvc.identity import identify
 from tests.authsvc.listening import Listening
+from tests.helpers.detachedroom import caller_with
 from tests.helpers.pki import Pki
 
 
 def ders(credential: Credential) -> list[bytes]:
     chain, _ = issuing.read(credential)
     return [one.public_bytes(serialization.Encoding.DER) for one in chain]
-
-
-def caller_with(pki: Pki, credential: Credential) -> Caller:
-    """Return the caller whom a daemon would see: with the root at the end of the chain."""
-    (root,) = Path(pki.certificates).glob("*.0")
-    chain = (
-        *ders(credential),
-        x509.load_pem_x509_certificate(root.read_bytes()).public_bytes(serialization.Encoding.DER),
-    )
-    return Caller(identify(chain, time.time()), "alice", "127.0.0.1", chain)
 
 
 def delegate(pki: Pki, credential: Credential, *, hours: float = 0.5, limited: bool = False) -> Delegated:
