@@ -152,31 +152,21 @@ class Authorities:
         if self._rules.crl is Need.OFF:
             return
         paths = [path for n in range(MAX_FILES) if os.path.lexists(path := f"{issuer.stem}.r{n}")]
-        lists = [(path, crl) for path in paths if (crl := self._own_list(path, issuer)) is not None]
-        if not lists:
-            if self._rules.crl is Need.REQUIRED:
-                raise BadRevocationList(
-                    f"there is no list of what the CA {issuer.dn} has revoked ({issuer.stem}.r0), and one is required"
-                )
-            return
-        from cryptography import x509
-
-        path, newest = max(lists, key=lambda item: item[1].this_update)
-        when = newest.revoked_at(x509.load_der_x509_certificate(certificate).serial_number)
-        if when is not None:
-            _, subject = certname.issuer_and_subject(certificate)
-            raise CertificateRevoked(
-                f"the certificate {dn.render(certname.parts(subject))} was revoked by its CA on {when:%Y-%m-%d}"
-            )
-        if newest.is_early(now):
+        lists = [(path, *self._load_list(path, issuer)) for path in paths]
+        own = max((item for item in lists if item[2]), key=lambda item: item[1].this_update, default=None)
+        # A list that was signed with another key of the CA cannot stand for its own list, but what it names is revoked:
+        # serial numbers are unique below a name.
+        consulted = [crl for _, crl, is_own in lists if not is_own] + ([own[1]] if own else [])
+        self._check_revoked(certificate, consulted)
+        if own is not None:
+            self._check_age(own[0], own[1], issuer, now)
+        elif self._rules.crl is Need.REQUIRED:
             raise BadRevocationList(
-                f"{path} is from the future ({newest.this_update:%Y-%m-%d %H:%M} UTC)", remedy="check the clock there"
+                f"there is no list of what the CA {issuer.dn} has revoked ({issuer.stem}.r0), and one is required"
             )
-        if newest.is_expired(now):
-            self._meet_expired(path, newest, issuer)
 
-    def _own_list(self, path: str, issuer: _Issuer) -> Crl | None:
-        """Return the list in the file; None if it belongs to another CA of the directory, such as an older key's."""
+    def _load_list(self, path: str, issuer: _Issuer) -> tuple[Crl, bool]:
+        """Return the list in the file, and whether this very CA signed it rather than one of the same name."""
         from cryptography import x509
 
         from authsvc.revocation import MAX_CRL_BYTES, Crl
@@ -190,9 +180,9 @@ class Authorities:
         except ValueError as exc:
             raise BadRevocationList(f"{path} cannot be used: {exc}") from exc
         if crl.is_signed_by(x509.load_der_x509_certificate(issuer.certificate)):
-            return crl
+            return crl, True
         if any(crl.is_signed_by(sibling) for sibling in self._siblings(issuer.stem)):
-            return None
+            return crl, False
         raise BadRevocationList(f"{path} was not signed by the CA {issuer.dn}, whose list it should be")
 
     def _siblings(self, stem: str) -> list[x509.Certificate]:
@@ -210,10 +200,27 @@ class Authorities:
                 continue  # what OpenSSL cannot read either is no CA
         return found
 
-    def _meet_expired(self, path: str, crl: Crl, issuer: _Issuer) -> None:
-        text = (
-            f"{path}, the list of what the CA {issuer.dn} has revoked, expired at {crl.next_update:%Y-%m-%d %H:%M} UTC"
-        )
+    def _check_revoked(self, certificate: bytes, lists: Sequence[Crl]) -> None:
+        if not lists:
+            return
+        from cryptography import x509
+
+        serial = x509.load_der_x509_certificate(certificate).serial_number
+        for crl in lists:
+            if (when := crl.revoked_at(serial)) is not None:
+                _, subject = certname.issuer_and_subject(certificate)
+                name = dn.render(certname.parts(subject))
+                raise CertificateRevoked(f"the certificate {name} was revoked by its CA on {when:%Y-%m-%d}")
+
+    def _check_age(self, path: str, crl: Crl, issuer: _Issuer, now: dt.datetime) -> None:
+        if crl.is_early(now):
+            raise BadRevocationList(
+                f"{path} is from the future ({crl.this_update:%Y-%m-%d %H:%M} UTC)", remedy="check the clock there"
+            )
+        if not crl.is_expired(now):
+            return
+        end = f"{crl.next_update:%Y-%m-%d %H:%M} UTC"
+        text = f"{path}, the list of what the CA {issuer.dn} has revoked, expired at {end}"
         if self._rules.expired_crl is ExpiredCrl.REFUSE:
             raise BadRevocationList(text)
         if text not in self._told:

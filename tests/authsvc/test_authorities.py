@@ -228,16 +228,20 @@ def test_the_newest_list_counts(own: Pki) -> None:
     judge(own)
 
 
-def test_the_list_of_a_cas_older_key_is_left_to_that_one(own: Pki, tmp_path: Path) -> None:
+def test_the_list_of_a_cas_other_key_names_the_revoked_but_is_not_its_own(own: Pki, tmp_path: Path) -> None:
     older = Pki(tmp_path / "older", organisation=own.organisation)
     revoker = Revoker(own)
-    revoker.write(Revoker(older).make([user(own)]))
+    revoker.write(Revoker(older).make())
     with pytest.raises(BadRevocationList, match="was not signed"):
         judge(own)
     Path(f"{revoker.stem}.1").write_bytes(Path(f"{Revoker(older).stem}.0").read_bytes())
     judge(own)
     with pytest.raises(BadRevocationList, match="one is required"):
         judge(own, TrustRules(crl=Need.REQUIRED))
+    # After a change of keys one list may be signed with the new one for all.
+    revoker.write(Revoker(older).make([user(own)]))
+    with pytest.raises(CertificateRevoked):
+        judge(own)
 
 
 def test_an_unchanged_list_is_read_once(own: Pki) -> None:
