@@ -1,4 +1,4 @@
-"""The command `authsvc`: the site service, renewal, and the lab CA.
+"""The command `authsvc`: the site service, checks, renewal, and the lab CA.
 
 Decides the command line and what it prints; what a command does is loaded when it is needed.
 """
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from fdtcp.errors import FdtError, Status, UsageError
+from fdtcp.units import parse_duration
 
 if TYPE_CHECKING:
     from typing import NoReturn, TypeAlias
@@ -36,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="authsvc", description="Certificates, proxies and accounts for fdtcp and fdtd.")
     groups = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_serve(groups)
+    _add_check(groups)
     _add_renew(groups)
     _add_lab(groups)
     return parser
@@ -45,6 +47,27 @@ def _add_serve(groups: Commands) -> None:
     serve = groups.add_parser("serve", help="be the site's account service, which fdtd asks for accounts")
     serve.add_argument("--config", metavar="FILE", default=DEFAULT_CONFIG, help=f"default: {DEFAULT_CONFIG}")
     serve.set_defaults(action=_serve)
+
+
+def _add_check(groups: Commands) -> None:
+    check = groups.add_parser(
+        "check",
+        help="one look at a host's or a user's credentials",
+        description="One look at credentials. Exit codes as of Nagios: 0 good, 1 warning, 2 critical, 3 unknown.",
+    )
+    which = check.add_mutually_exclusive_group()
+    which.add_argument("--config", metavar="FILE", help="look at a host: what this fdtd.conf or authsvc.conf names")
+    which.add_argument("--cert", metavar="FILE", help="look at this certificate (with --key)")
+    which.add_argument("--proxy", metavar="FILE", help="look at this proxy (default: the user's, as fdtcp finds it)")
+    add = check.add_argument
+    add("--key", metavar="FILE", help="the key of --cert")
+    add("--ca-dir", metavar="DIR", help="default: $X509_CERT_DIR, else /etc/grid-security/certificates")
+    add("--gridmap", metavar="FILE", help="look at this grid-mapfile, too")
+    add("--fqanmap", metavar="FILE", help="look at this FQAN map, too")
+    add("--warning", metavar="TIME", type=_duration, help="default: 14d for a certificate, 1h for a proxy")
+    add("--critical", metavar="TIME", type=_duration, help="default: 3d for a certificate, 10m for a proxy")
+    add("--json", action="store_true", help="tell it to a program")
+    check.set_defaults(action=_check)
 
 
 def _add_renew(groups: Commands) -> None:
@@ -112,6 +135,15 @@ def _serve(options: argparse.Namespace) -> None:
     from authsvc.service_program import serve
 
     serve(load_config(options.config), lambda where: print(f"authsvc ready: listening on {where}", flush=True))
+
+
+def _check(options: argparse.Namespace) -> int:
+    from authsvc.check_program import check
+    from authsvc.findings import format_json, format_text, worst
+
+    findings = check(options)
+    print(format_json(findings) if options.json else format_text(findings))
+    return worst(findings)
 
 
 def _renew(options: argparse.Namespace) -> int:
@@ -189,6 +221,13 @@ def _hours(text: str) -> float:
     if not 0 < value <= 24 * 366:
         raise argparse.ArgumentTypeError("must be more than 0 and at most a year")
     return value
+
+
+def _duration(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from exc
 
 
 def _count(text: str) -> int:

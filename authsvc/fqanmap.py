@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from authsvc.mapfile import MapFile, read_lines
+from authsvc.mapfile import Line, MapFile, read_lines
 
 # What VOMS writes: groups, then a role and a capability.  A blank or a quote in it is an attack on somebody's parser.
 _FQAN = re.compile(r"(/[A-Za-z0-9_.\-]+)+(/Role=[A-Za-z0-9_.\-]+)?(/Capability=[A-Za-z0-9_.\-]+)?")
@@ -26,9 +26,9 @@ _BELOW = "/*"
 class FqanMap:
     """One version of the map."""
 
-    def __init__(self, lines: Sequence[tuple[str, tuple[str, ...]]]) -> None:
+    def __init__(self, lines: Sequence[Line]) -> None:
         """Take the lines in their order; `parse` makes those."""
-        self._lines = [(_shorten(pattern), names) for pattern, names in lines]
+        self._lines = [(_shorten(pattern), names) for _, pattern, names in lines]
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -55,6 +55,14 @@ class FqanMapFile(MapFile[FqanMap]):
     def __init__(self, path: str) -> None:
         """Read the file.  Raises BadGridmap."""
         super().__init__(path, "FQAN map", FqanMap.parse)
+
+    def check_name(self, name: str) -> None:
+        """Raise ValueError for what is no pattern of FQANs."""
+        _check_pattern(name)
+
+    def key_of(self, name: str) -> str:
+        """Return the same for two spellings of one pattern."""
+        return _shorten(name)
 
     def accounts_of(self, fqans: Iterable[str]) -> tuple[str, ...]:
         """Return the accounts of these FQANs in the file as it is now."""

@@ -28,7 +28,7 @@ class Gridmap:
         """Read the text of a map.  Return it with one problem a bad line, each naming its number; those are skipped."""
         lines, problems = read_lines(text, _check_dn)
         accounts: dict[str, tuple[str, ...]] = {}
-        for dn, names in lines:
+        for _, dn, names in lines:
             # The first line wins, as with Globus: what is appended later cannot take a DN over.
             accounts.setdefault(fold(dn), names)
         return cls(accounts), problems
@@ -49,6 +49,14 @@ class GridmapFile(MapFile[Gridmap]):
     def __init__(self, path: str) -> None:
         """Read the file.  Raises BadGridmap."""
         super().__init__(path, "grid-mapfile", Gridmap.parse)
+
+    def check_name(self, name: str) -> None:
+        """Raise ValueError for what is no DN."""
+        _check_dn(name)
+
+    def key_of(self, name: str) -> str:
+        """Return the same for two spellings of one DN."""
+        return fold(name)
 
     def accounts_of(self, dn: str) -> tuple[str, ...]:
         """Return the accounts of `dn` in the file as it is now."""

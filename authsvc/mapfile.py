@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from authsvc.errors import BadGridmap
 
@@ -29,20 +29,30 @@ MAX_FILE_BYTES: Final = 64 << 20
 _SETTLE_S: Final = 2.0
 
 
-class _Sized(Protocol):
+class Sized(Protocol):
+    """What knows how many names it maps."""
+
     def __len__(self) -> int: ...
 
 
-Map = TypeVar("Map", bound=_Sized)
+Map_co = TypeVar("Map_co", bound=Sized, covariant=True)
 
 
-def read_lines(text: str, check: Callable[[str], None]) -> tuple[list[tuple[str, tuple[str, ...]]], list[str]]:
-    """Read the text of a map: names with their accounts in the order of the lines, and the problems.
+class Line(NamedTuple):
+    """One good line of a map."""
+
+    number: int
+    name: str
+    accounts: tuple[str, ...]
+
+
+def read_lines(text: str, check: Callable[[str], None]) -> tuple[list[Line], list[str]]:
+    """Read the text of a map: the good lines in their order, and the problems.
 
     Blank lines and comments do not count.  Each problem names its line; `check` raises ValueError for a name that is
     none.
     """
-    found: list[tuple[str, tuple[str, ...]]] = []
+    found: list[Line] = []
     problems: list[str] = []
     for number, line in enumerate(text.split("\n"), start=1):
         # A carriage return at the end is an editor's; anywhere else it hides something.
@@ -50,11 +60,9 @@ def read_lines(text: str, check: Callable[[str], None]) -> tuple[list[tuple[str,
         if not stripped or stripped.startswith("#"):
             continue
         try:
-            name, accounts = _parse_line(stripped, check)
+            found.append(Line(number, *_parse_line(stripped, check)))
         except ValueError as exc:
             problems.append(f"line {number}: {exc}")
-            continue
-        found.append((name, accounts))
     return found, problems
 
 
@@ -126,14 +134,14 @@ class _State:
         return self.modified_ns / 1e9
 
 
-class MapFile(Generic[Map]):
+class MapFile(Generic[Map_co]):
     """The map as it is on disk now; while a new version is unusable, the last good one stays.
 
     A version is unusable if it cannot be read, is not UTF-8, is quite empty or breaks off in its last line: an editor
     or a copy is at work.  A file of comments only is a good map of nobody.  Bad lines elsewhere are skipped and logged.
     """
 
-    def __init__(self, path: str, what: str, parse: Callable[[str], tuple[Map, list[str]]]) -> None:
+    def __init__(self, path: str, what: str, parse: Callable[[str], tuple[Map_co, list[str]]]) -> None:
         """Read the file, which is called `what` in messages.  Raises BadGridmap: nobody starts without a map."""
         self._path = path
         self._what = what
@@ -143,7 +151,14 @@ class MapFile(Generic[Map]):
         self._state = self._look()
         self._map = self._parse(self._read())
 
-    def current(self) -> Map:
+    def check_name(self, name: str) -> None:
+        """Raise ValueError for a name that such a map cannot hold; maps say what that is."""
+
+    def key_of(self, name: str) -> str:
+        """Return the same for two names that are one to this map."""
+        return name
+
+    def current(self) -> Map_co:
         """Return the map as the file is now; costs one `stat` if it has not changed."""
         with self._lock:
             try:
@@ -190,7 +205,7 @@ class MapFile(Generic[Map]):
             raise BadGridmap(f"the {self._what} {self._path} is empty, huge or binary ({len(content)} bytes)")
         return text
 
-    def _parse(self, text: str) -> Map:
+    def _parse(self, text: str) -> Map_co:
         found, problems = self._parse_text(text)
         newlines = text.count("\n")
         if not text.endswith("\n") and problems and problems[-1].startswith(f"line {newlines + 1}:"):

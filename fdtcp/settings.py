@@ -24,7 +24,11 @@ _KEY = re.compile(r"\s*(?P<name>[^=#\s][^=]*?)\s*=")
 
 
 def load_settings(
-    path: str, spec: Sequence[str], checks: Mapping[str, Callable[..., object]] | None = None
+    path: str,
+    spec: Sequence[str],
+    checks: Mapping[str, Callable[..., object]] | None = None,
+    *,
+    ignore_unknown: bool = False,
 ) -> Sections:
     """Read the file at `path` and check it against the configspec lines `spec`.
 
@@ -33,6 +37,8 @@ def load_settings(
     value that raise ValueError with what is allowed).  Keys that the file leaves out take the spec's defaults; an empty
     `path` gives all defaults.  Each check has a `_list` form for keys with several values (`size_list`), which takes
     one value without a comma, too.
+
+    With `ignore_unknown` other keys may be there: the file is another program's, and we want a part of it.
 
     Raises BadSettings that lists *all* bad keys, each with file, line, key and what is allowed.
     """
@@ -58,7 +64,7 @@ def load_settings(
     )
     bad += [
         _Bad((*sections, key), "unknown key; remove it or correct its spelling")
-        for sections, key in get_extra_values(parsed)
+        for sections, key in (() if ignore_unknown else get_extra_values(parsed))
     ]
     if bad:
         lines = _key_lines(path)

@@ -15,7 +15,7 @@ def refuse(name: str) -> None:
 
 def test_lines_come_in_their_order_with_their_accounts() -> None:
     text = '# comment\n"/a b" one,two\n\n/a three # why\n'
-    assert read_lines(text, accept) == ([("/a b", ("one", "two")), ("/a", ("three",))], [])
+    assert read_lines(text, accept) == ([(2, "/a b", ("one", "two")), (4, "/a", ("three",))], [])
 
 
 def test_a_name_that_is_none_is_a_problem_of_its_line() -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from authsvc.errors import BadCredential, BadTrust
+from authsvc.errors import BadCredential, BadTrust, CredentialExpired
 from fdtcp.channels import Identity
 from fdtcp.errors import Side, Unreachable
 from fdtcp.model.pfn import Address
 from tests.helpers.clilab import throw_away_identity
+from tests.helpers.pki import Pki
 
 
 @pytest.fixture
@@ -54,3 +55,13 @@ def test_a_host_that_does_not_listen_is_not_the_clients_matter() -> None:
     with throw_away_identity() as identity, pytest.raises(Unreachable) as caught:
         identity.open(Side.SOURCE, Address("127.0.0.1", port), time.monotonic() + 5)
     assert caught.value.side is None
+
+
+def test_a_proxy_that_ends_within_minutes_is_told_of_and_an_ended_one_is_refused(tmp_path: Path) -> None:
+    pki = Pki(tmp_path / "pki")
+    assert Identity(pki.make_proxy("hours").cert_path).warning() is None
+    soon = Identity(pki.make_proxy("minutes", hours=0.1).cert_path).warning()
+    assert soon is not None
+    assert "ends in 5 minutes" in soon
+    with pytest.raises(CredentialExpired):
+        Identity(pki.expired_proxy().cert_path).find()
