@@ -7,6 +7,7 @@ loads Pyro5 and TLS when the first connection is made, not before.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -39,12 +40,23 @@ class Identity:
     trust: TrustRules | None = None
 
     def find(self) -> Credential:
-        """Return the user's credential.  Raises BadCredential that says where it was looked for."""
+        """Return the user's credential.
+
+        Raises BadCredential that says where it was looked for, CredentialExpired for what any daemon would refuse.
+        """
+        from authsvc import expiry
         from authsvc.credentials import check_files, find_proxy
 
         credential = find_proxy(self.proxy, os.environ, os.geteuid())
         check_files(credential, os.geteuid())
+        expiry.warning(credential, time.time())
         return credential
+
+    def warning(self) -> str | None:
+        """Return what the user should know of his proxy before the jobs begin: that it ends within minutes."""
+        from authsvc import expiry
+
+        return expiry.warning(self.find(), time.time())
 
     def open(self, side: Side, address: Address, deadline: float) -> Channel:
         """Connect to the daemon of a side before `deadline` (monotonic).

@@ -78,7 +78,8 @@ class Run:
         jobs = group(self.transfers)
         greet(self.transfers, jobs, self.log)
         try:
-            self.identity.find()
+            if (warning := self.identity.warning()) is not None:
+                self.log.say(f"warning: {warning}")
         except FdtError as exc:
             return fail_all(self.transfers, exc.problem(Side.CLIENT, Phase.AUTHENTICATE), began=began)
         runner = Runner(jobs, self.options, self.identity.open, contact=self.contact, on_final=self._note_final)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from authsvc import ca
+from authsvc.credentials import Credential
 from fdtcp.cli.lab import DESTINATION, SOURCE, account
 from tests.helpers.clilab import CliLab, cli_lab
 from tests.helpers.mint import AUDIENCE, ISSUER, Mint
@@ -60,6 +62,18 @@ def test_a_token_that_does_not_hold_is_refused_and_none_is_needed(lab: CliLab, m
     assert ended.codes() == ["bad-token"]
     ended = lab.run(*lab.pair("a"))
     assert ended.code == 0
+
+
+def test_a_proxy_that_ends_within_minutes_is_told_of(lab: CliLab, tmp_path: Path) -> None:
+    lab.make("a")
+    users = Path(lab.lab.directory) / "ca" / "users"
+    user = Credential(str(users / "Demo_User.pem"), str(users / "Demo_User.key"))
+    soon = ca.issue_proxy(user, str(tmp_path / "soon"), hours=0.1)
+    ended = lab.run("-x", soon.cert_path, *lab.pair("a"))
+    assert ended.code == 0
+    assert "warning: the proxy" in ended.output
+    assert "ends in 5 minutes" in ended.output
+    assert "warning" not in lab.run(*lab.pair("a")).output
 
 
 def test_an_account_is_asked_for_at_one_side(lab: CliLab) -> None:
