@@ -155,8 +155,10 @@ class Authorities:
         lists = [(path, *self._load_list(path, issuer)) for path in paths]
         own = max((item for item in lists if item[2]), key=lambda item: item[1].this_update, default=None)
         # A list that was signed with another key of the CA cannot stand for its own list, but what it names is revoked:
-        # serial numbers are unique below a name.
-        consulted = [crl for _, crl, is_own in lists if not is_own] + ([own[1]] if own else [])
+        # serial numbers are unique below a name.  Another name under the same hash is another matter.
+        name = certname.canonical(issuer.name)
+        consulted = [crl for _, crl, is_own in lists if not is_own and crl.issuer == name]
+        consulted += [own[1]] if own else []
         self._check_revoked(certificate, consulted)
         if own is not None:
             self._check_age(own[0], own[1], issuer, now)
