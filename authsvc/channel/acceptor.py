@@ -28,7 +28,7 @@ from authsvc.channel.incident import note_incident
 from authsvc.channel.limits import ChannelLimits
 from authsvc.channel.values import Value
 from authsvc.credentials import Credential
-from authsvc.errors import AddressTaken, Banned, TokenRefused
+from authsvc.errors import AddressTaken, Banned, NotMapped, TokenRefused
 from authsvc.identity import Identity
 from authsvc.recognition import Recognition, SiteRules
 from authsvc.tls import ServerContexts, verified_chain
@@ -270,7 +270,16 @@ class Acceptor:
         grant = self._judge(request.token)
         if grant is not None:
             identity = replace(identity, not_after=min(identity.not_after, grant.not_after))
-        return Caller(identity, self._authorise(identity, request.account), visit.address, tuple(chain), grant)
+        return Caller(identity, self._account_of(identity, request.account), visit.address, tuple(chain), grant)
+
+    def _account_of(self, identity: Identity, requested: str | None) -> str:
+        try:
+            return self._authorise(identity, requested)
+        except NotMapped as exc:
+            if not identity.fqan_problem:
+                raise
+            # He may have counted on his VO; "not mapped" alone would send him to the wrong administrator.
+            raise NotMapped(f"{exc.reason}; {identity.fqan_problem}", remedy=exc.remedy) from exc
 
     def _judge(self, token: str | None) -> Grant | None:
         if token is None:

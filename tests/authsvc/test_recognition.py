@@ -23,7 +23,7 @@ from fdtcp.errors import RemoteProblem
 from tests.authsvc.hostile import Forge, Plan
 from tests.authsvc.listening import PATIENCE_S, Listening
 from tests.authsvc.revoking import Revoker, leaf
-from tests.authsvc.vomsing import VO, VomsServer
+from tests.authsvc.vomsing import HOUR, VO, VomsServer
 from tests.helpers.pki import Pki
 
 
@@ -192,6 +192,18 @@ def test_bad_attributes_are_dropped_with_a_word(
     assert identity.fqans == ()
     assert "given to somebody else" in identity.fqan_problem
     assert "event=voms-dropped" in caplog.text
+
+
+def test_who_is_not_mapped_without_his_attributes_reads_why_they_do_not_count(
+    site: VomsServer, daemon: Listening
+) -> None:
+    del daemon.mapped[site.pki.user_dn]
+    expired = site.forge.store(site.chain(site.grant(start=-2 * HOUR, end=-HOUR)))
+    code, why = daemon.verdict(expired)
+    assert code == "not-mapped"
+    assert "is not in the grid-mapfile; the VOMS attributes of" in why
+    assert "expired at" in why
+    assert "VOMS" not in daemon.verdict(site.forge.store(site.chain(site.grant())))[1]
 
 
 def test_bad_attributes_end_the_connection_where_the_site_says_so(site: VomsServer) -> None:
