@@ -42,8 +42,8 @@ CALL_TIMEOUT_S: Final = 15.0
 # For how long the daemon may be gone before we say so and leave: as for any job.
 GRACE_S: Final = 30.0
 RECONNECT_EVERY_S: Final = 1.0
-# What a cancelled job takes: the runner's own limit, and its outcomes being written down.
-CANCEL_WITHIN_S: Final = 10.0
+# What a job that was stopped takes at most; and a caller who has sent a signal gives us seven seconds.
+CANCEL_WITHIN_S: Final = 6.0
 
 
 class Watched:

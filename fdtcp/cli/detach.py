@@ -75,20 +75,20 @@ def follow(
 
 def _watch(following: Following, log: Log, should_stop: Callable[[], bool], *, is_cancelled_by_signal: bool) -> Result:
     """Show the job until it ends, or a signal comes; return what is known then."""
+    was_cancelled = False
     with choose_display(log, following.jobs) as display:
         try:
             is_ended = following.run(should_stop, display.look)
             if not is_ended and is_cancelled_by_signal:
+                was_cancelled = True
                 is_ended = following.cancel(display.look)
         except FdtError as exc:
             log.say(f"lost sight of the job: {exc}")
             is_ended = False
-    result = following.result(is_stopped=not is_ended)
     if not is_ended:
-        log.say(
-            f"detached: the job goes on at {following.ticket.address}; come back with: {come_back(following.ticket)}"
-        )
-    return result
+        word = "is being stopped" if was_cancelled else "goes on"
+        log.say(f"the job {word} at {following.ticket.address}; come back with: {come_back(following.ticket)}")
+    return following.result(is_stopped=not is_ended)
 
 
 def come_back(ticket: Ticket) -> str:
