@@ -60,7 +60,7 @@ def parse(text: str) -> SigningPolicy:
                     raise ValueError(f"line {number}: this CA has been named before")
             case "pos_rights", "globus" if ca_dn:
                 # A CA may have other rights besides, on lines of their own; only signing is about us.
-                may_sign = may_sign or value == "CA:sign"
+                may_sign = may_sign or _unquoted(value, number) == "CA:sign"
             case "cond_subjects", "globus" if may_sign and ca_dn not in subjects:
                 subjects[ca_dn] = tuple(_patterns(value, number))
             case (("pos_rights" | "cond_subjects"), "globus"):
@@ -100,8 +100,8 @@ def _unquoted(value: str, number: int) -> str:
     """Take the quotes away, and a comment after them."""
     quote = value[0]
     if quote not in "'\"":
-        word, _, rest = value.partition(" ")
-        content = word
+        content, *others = value.split(None, 1)
+        rest = "".join(others)
     else:
         end = value.find(quote, 1)
         if end < 0:

@@ -62,6 +62,11 @@ def test_subjects_are_quoted_in_all_ways_that_are_found_in_the_field(value: str,
     assert not policy.allows(CA, "/O=x/c")
 
 
+@pytest.mark.parametrize("right", ["CA:sign", "CA:sign\t# and nothing else", "'CA:sign'", "CA:sign\r"])
+def test_the_right_to_sign_is_written_in_several_ways(right: str) -> None:
+    assert parse(GOOD.replace("CA:sign", right)).allows(CA, "/DC=org/DC=example/CN=a")
+
+
 def test_one_file_may_speak_of_several_cas() -> None:
     policy = parse(GOOD + GOOD.replace(CA, "/CN=second").replace("/DC=org/DC=example/*", "/O=second/*"))
     assert policy.allows("/CN=second", "/O=second/x")
