@@ -32,10 +32,10 @@ class AccountSource(Protocol):
     def name(self) -> str:
         """What it is, for messages: "the grid-mapfile"."""
 
-    def accounts_of(self, identity: Mappable) -> tuple[str, ...]:
+    def accounts_of(self, identity: Mappable, *, wait: bool = True) -> tuple[str, ...]:
         """Return the accounts that the caller may use, the default first; empty if there is none.
 
-        Raises FdtError if it cannot be known now.
+        Without `wait` nothing is waited for.  Raises FdtError if it cannot be known now.
         """
 
 
@@ -52,7 +52,7 @@ class AccountMap:
         """What it is, for messages."""
         return "the grid-mapfile" if self._fqanmap is None else "the grid-mapfile or the FQAN map"
 
-    def accounts_of(self, identity: Mappable) -> tuple[str, ...]:
+    def accounts_of(self, identity: Mappable, *, wait: bool = True) -> tuple[str, ...]:  # noqa: ARG002  # files are at hand
         """Return the caller's accounts, the default first; empty if neither he nor his groups are mapped."""
         found = dict.fromkeys(self._gridmap.accounts_of(identity.dn))
         if self._fqanmap is not None and identity.fqans:

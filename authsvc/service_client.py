@@ -84,8 +84,11 @@ class SiteAccounts:
         with self._connect(deadline):
             return
 
-    def accounts_of(self, identity: Mappable) -> tuple[str, ...]:
-        """Return the caller's accounts, the default first.  Raises AccountsUnknown."""
+    def accounts_of(self, identity: Mappable, *, wait: bool = True) -> tuple[str, ...]:
+        """Return the caller's accounts, the default first.  Raises AccountsUnknown.
+
+        Without `wait` an old answer is asked for anew in the background, and what is known by now counts.
+        """
         question = Question(identity.dn, identity.fqans)
         key = fold(question.dn), question.fqans
         deadline = time.monotonic() + ASK_S
@@ -93,33 +96,41 @@ class SiteAccounts:
             known = self._known.get(key)
             if self._is_fresh(known) or time.monotonic() < self._ask_not_before:
                 return self._settle(known, identity.dn)
-            other = self._asking.get(key)
-            mine = threading.Event()
-            if other is None:
-                self._asking[key] = mine
-        if other is not None:
-            other.wait(max(0.0, deadline - time.monotonic()))
-        else:
-            try:
-                self._ask(key, question, deadline)
-            finally:
-                with self._lock:
-                    del self._asking[key]
-                mine.set()
+            asked = self._asking.get(key)
+            is_first = asked is None
+            if asked is None:
+                asked = self._asking[key] = threading.Event()
+        if is_first and wait:
+            self._ask_for_all(key, question, deadline)
+        elif is_first:
+            arguments = (key, question, deadline)
+            threading.Thread(target=self._ask_for_all, args=arguments, name="ask-accounts", daemon=True).start()
+        elif wait:
+            asked.wait(max(0.0, deadline - time.monotonic()))
         with self._lock:
             return self._settle(self._known.get(key), identity.dn)
+
+    def _ask_for_all(self, key: Key, question: Question, deadline: float) -> None:
+        """Ask, and wake those who wait for the same answer."""
+        try:
+            self._ask(key, question, deadline)
+        finally:
+            with self._lock:
+                self._asking.pop(key).set()
 
     def _is_fresh(self, known: _Known | None) -> bool:
         if known is None:
             return False
-        return time.monotonic() - known.answered_at < (
-            self._fresh_s if known.accounts else min(self._fresh_s, NOBODY_S)
-        )
+        limit = self._fresh_s if known.accounts else min(self._fresh_s, NOBODY_S)
+        return time.monotonic() - known.answered_at < limit
 
     def _settle(self, known: _Known | None, dn: str) -> tuple[str, ...]:
         """Return what is known if it may still be used; the lock is held."""
-        if known is not None and (time.monotonic() - known.answered_at < self._stale_s or self._is_fresh(known)):
-            return known.accounts
+        if known is not None:
+            # An answer that has just come counts, whatever is configured.
+            limit = max(self._stale_s, ASK_S) if known.accounts else NOBODY_S
+            if time.monotonic() - known.answered_at < limit:
+                return known.accounts
         raise AccountsUnknown(
             f"the site's account service does not answer, and nothing is known of {dn} from the last "
             f"{self._stale_s:g} s"

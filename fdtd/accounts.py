@@ -64,7 +64,16 @@ class Accounts:
 
     def authorise(self, identity: Identity, requested: str | None) -> str:
         """Return the account.  Raises NotMapped, AccountRefused, AccountsUnknown."""
-        mapped = self._source.accounts_of(identity)
+        return self._choose(identity, requested, self._source.accounts_of(identity))
+
+    def recheck(self, identity: Identity, account: str | None) -> str:
+        """Judge a known caller again by what is known now, for the daemon's own loop: it must not wait for a service.
+
+        Raises as `authorise`; AccountsUnknown while nobody knows.
+        """
+        return self._choose(identity, account, self._source.accounts_of(identity, wait=False))
+
+    def _choose(self, identity: Identity, requested: str | None, mapped: tuple[str, ...]) -> str:
         if self._settings.mode != "same":
             account = choose_account(identity.dn, mapped, requested, where=self._source.name)
             return local_account(account, self._settings.min_uid).pw_name

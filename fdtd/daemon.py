@@ -134,7 +134,7 @@ class Daemon:
             service = Service(settings, registry, tools, path_policies(settings))
             accounts = Accounts(settings)
             store = stack.enter_context(closing(DetachedStore(settings.service.state_dir)))
-            jobs = DetachedJobs(settings, store, service.answer, accounts.authorise)
+            jobs = DetachedJobs(settings, store, service.answer, accounts.recheck)
             jobs.recover(state)
             desks = Desks(jobs)
             acceptor = self._acceptor(accounts, lambda caller: desks.handler_for(caller, service.handler_for(caller)))

@@ -15,6 +15,7 @@ from authsvc.service import Asked
 from authsvc.service_client import SiteAccounts
 from fdtcp.errors import RemoteProblem
 from tests.helpers.accountservice import HOST, AccountService
+from tests.helpers.daemons import wait_until
 from tests.helpers.pki import Pki
 
 ALICE, BOB = Asked("/CN=Alice", ()), Asked("/CN=Bob", ("/cms",))
@@ -102,6 +103,29 @@ def test_many_connections_of_one_caller_ask_once(service: AccountService, pki: P
         thread.join(10)
     assert answers == [("crowd",)] * 20
     assert service.log().count("/CN=Crowd") == 1
+
+
+def test_who_does_not_wait_gets_what_is_known_and_the_answer_comes_by_itself(service: AccountService, pki: Pki) -> None:
+    accounts = site(service, pki, fresh=0.0)
+    with pytest.raises(AccountsUnknown):
+        accounts.accounts_of(ALICE, wait=False)
+    assert wait_until(lambda: bool(accounts._known))
+    service.freeze()
+    began = time.monotonic()
+    assert accounts.accounts_of(ALICE, wait=False) == ("alice", "atlas")
+    assert time.monotonic() - began < 0.2
+    service.thaw()
+    assert wait_until(lambda: not accounts._asking)
+
+
+def test_nobody_is_no_lasting_answer(service: AccountService, pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service_client, "NOBODY_S", 0.0)
+    accounts = site(service, pki)
+    stranger = Asked("/CN=Stranger", ())
+    with pytest.raises(AccountsUnknown):
+        accounts.accounts_of(stranger)
+    service.gridmap.write_text("/CN=Stranger newcomer\n")
+    assert accounts.accounts_of(stranger) == ("newcomer",)
 
 
 def test_who_is_no_host_of_the_site_gets_no_answers(service: AccountService, pki: Pki) -> None:
