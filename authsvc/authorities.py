@@ -153,7 +153,8 @@ class Authorities:
             return
         paths = [path for n in range(MAX_FILES) if os.path.lexists(path := f"{issuer.stem}.r{n}")]
         lists = [(path, *self._load_list(path, issuer)) for path in paths]
-        own = max((item for item in lists if item[2]), key=lambda item: item[1].this_update, default=None)
+        covering = [item for item in lists if item[2] and _covers(item[1], certificate)]
+        own = max(covering, key=lambda item: item[1].this_update, default=None)
         # A list that was signed with another key of the CA cannot stand for its own list, but what it names is revoked:
         # serial numbers are unique below a name.  Another name under the same hash is another matter.
         name = certname.canonical(issuer.name)
@@ -162,6 +163,12 @@ class Authorities:
         self._check_revoked(certificate, consulted)
         if own is not None:
             self._check_age(own[0], own[1], issuer, now)
+        elif any(is_own for _, _, is_own in lists):
+            # Known to be cut in parts, and this part is not here: it may be just the one that matters.
+            raise BadRevocationList(
+                f"no list of what the CA {issuer.dn} has revoked covers this certificate; {paths[0]} has a part only",
+                remedy="let fetch-crl fetch the other part, too: name its address in the CA's .crl_url file",
+            )
         elif self._rules.crl is Need.REQUIRED:
             raise BadRevocationList(
                 f"there is no list of what the CA {issuer.dn} has revoked ({issuer.stem}.r0), and one is required"
@@ -228,6 +235,12 @@ class Authorities:
         if text not in self._told:
             self._told.add(text)
             _log.warning("%s; it is used all the same (expired_crl = accept)", text)
+
+
+def _covers(crl: Crl, certificate: bytes) -> bool:
+    from cryptography import x509
+
+    return crl.covers(x509.load_der_x509_certificate(certificate))
 
 
 def _parse_policy(content: bytes) -> SigningPolicy:

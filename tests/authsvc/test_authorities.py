@@ -221,6 +221,21 @@ def test_a_list_that_cannot_be_used_is_refused_and_not_skipped(own: Pki) -> None
         judge(own)
 
 
+def test_a_part_of_a_list_is_never_taken_for_the_whole(own: Pki) -> None:
+    def cut(*, users: bool) -> x509.IssuingDistributionPoint:
+        return x509.IssuingDistributionPoint(None, None, users, not users, None, False, False)
+
+    revoker = Revoker(own)
+    revoker.write(revoker.make(extensions=[(cut(users=False), True)]))
+    with pytest.raises(BadRevocationList, match=r"covers this certificate; .*\.r0 has a part only"):
+        judge(own)
+    revoker.write(revoker.make(extensions=[(cut(users=True), True)]), Path(f"{revoker.stem}.r1"))
+    judge(own, TrustRules(crl=Need.REQUIRED))
+    revoker.write(revoker.make([user(own)], extensions=[(cut(users=True), True)]), Path(f"{revoker.stem}.r1"))
+    with pytest.raises(CertificateRevoked):
+        judge(own)
+
+
 def test_the_newest_list_counts(own: Pki) -> None:
     revoker = Revoker(own)
     revoker.write(revoker.make([user(own)], start=-3 * HOUR, end=-2 * HOUR))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from authsvc import ca
 from authsvc.revocation import Crl
+from tests.authsvc.hostile import Forge, Plan
 from tests.authsvc.revoking import CRITICAL, HOUR, Revoker, leaf
 from tests.helpers.pki import Pki
 
@@ -58,10 +59,12 @@ def test_a_list_by_who_may_not_sign_lists_is_not_the_cas(pki: Pki) -> None:
     assert not Crl(encoded(crl)).is_signed_by(chain[0])
 
 
-def whole(**partial: object) -> x509.IssuingDistributionPoint:
-    url = x509.UniformResourceIdentifier("http://ca.example.org/crl")
+URL = x509.UniformResourceIdentifier("http://ca.example.org/crl")
+
+
+def part(**partial: object) -> x509.IssuingDistributionPoint:
     facts: dict[str, object] = {
-        "full_name": [url],
+        "full_name": None,
         "relative_name": None,
         "only_contains_user_certs": False,
         "only_contains_ca_certs": False,
@@ -76,17 +79,37 @@ def whole(**partial: object) -> x509.IssuingDistributionPoint:
     ("extension", "why"),
     [
         (x509.DeltaCRLIndicator(1), "delta list"),
-        (whole(indirect_crl=True), "only a part"),
-        (whole(only_contains_user_certs=True), "only a part"),
-        (whole(), "only a part"),
+        (part(indirect_crl=True), "indirect"),
+        (part(only_some_reasons=frozenset([x509.ReasonFlags.key_compromise])), "some reasons"),
+        (part(only_contains_attribute_certs=True), "cannot be told which"),
         (x509.UnrecognizedExtension(x509.ObjectIdentifier(CRITICAL), b"\5\0"), "critical extension 1.2.3.4.5"),
     ],
 )
-def test_a_partial_list_is_never_taken_for_a_whole_one(
-    extension: x509.ExtensionType, why: str, revoker: Revoker
-) -> None:
+def test_a_list_whose_meaning_is_another_is_refused(extension: x509.ExtensionType, why: str, revoker: Revoker) -> None:
     with pytest.raises(ValueError, match=why):
         Crl(encoded(revoker.make(extensions=[(extension, True)])))
+
+
+def test_a_partial_list_covers_its_part_only(pki: Pki, revoker: Revoker) -> None:
+    forge = Forge(pki)
+    user, authority = leaf(pki.user), revoker.certificate
+    named = forge.user_like(Plan(pci=None, extra=(points(URL),)))
+    elsewhere = forge.user_like(Plan(pci=None, extra=(points(x509.UniformResourceIdentifier("http://x/")),)))
+    everybody = [user, authority, named, elsewhere]
+    expected = {
+        part(only_contains_user_certs=True): [user, named, elsewhere],
+        part(only_contains_ca_certs=True): [authority],
+        part(full_name=[URL]): [named],
+        part(full_name=[URL], only_contains_ca_certs=True): [],
+    }
+    for scope, covered in expected.items():
+        crl = Crl(encoded(revoker.make(extensions=[(scope, True)])))
+        assert [certificate for certificate in everybody if crl.covers(certificate)] == covered
+    assert all(map(Crl(encoded(revoker.make())).covers, everybody))
+
+
+def points(url: x509.UniformResourceIdentifier) -> x509.CRLDistributionPoints:
+    return x509.CRLDistributionPoints([x509.DistributionPoint([url], None, None, None)])
 
 
 def test_a_list_with_another_cas_certificates_is_refused(revoker: Revoker) -> None:
