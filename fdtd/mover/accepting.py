@@ -1,7 +1,9 @@
 """The door of a writer: listening sockets, and who is let in.
 
 Decides that strangers cost little: a bounded number of them, each for a few seconds, before any thread or buffer of a
-stream exists for them longer than that.  The addresses of peers are defence in depth; the secret decides.
+stream exists for them longer than that.  Who comes when the bound is reached takes the place of the one that has been
+silent longest: a crowd of silent strangers must not keep the reader out.  The addresses of peers are defence in depth;
+the secret decides.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ class Door:
         self._landing = landing
         self._log = log
         self._listeners: list[socket.socket] = []
-        self._strangers = threading.BoundedSemaphore(MAX_STRANGERS)
+        self._strangers: dict[socket.socket, None] = {}  # not yet authenticated, in the order in which they came
+        self._strangers_lock = threading.Lock()
         self._peers: frozenset[str] = frozenset()
         self._secret = b""
         # Readable once nothing more is wanted; it wakes all threads, so nobody reads it.
@@ -87,11 +90,22 @@ class Door:
         if self._peers and str(ipaddress.ip_address(address)) not in self._peers:
             self._log.trouble("stranger-refused", address=address, reason="not one of the peers")
             stream.close()
-        elif not self._strangers.acquire(blocking=False):
-            self._log.trouble("stranger-refused", address=address, reason="too many strangers")
-            stream.close()
-        else:
-            threading.Thread(target=self._receive, args=(stream,), name=f"from {address}", daemon=True).start()
+            return
+        with self._strangers_lock:
+            if len(self._strangers) >= MAX_STRANGERS:
+                oldest = next(iter(self._strangers))
+                del self._strangers[oldest]
+                self._show_out(oldest)
+            self._strangers[stream] = None
+        threading.Thread(target=self._receive, args=(stream,), name=f"from {address}", daemon=True).start()
+
+    def _show_out(self, stream: socket.socket) -> None:
+        """End a stranger's connection; its thread, which closes it, notices."""
+        self._log.trouble("stranger-refused", reason="silent for longest of too many strangers")
+        try:
+            stream.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # it is going already
 
     def _receive(self, stream: socket.socket) -> None:
         with stream:
@@ -101,7 +115,8 @@ class Door:
                     number = answer(stream, self._job, checksum, self._secret, HANDSHAKE_S)
                     tune(stream, self._policy)
                 finally:
-                    self._strangers.release()
+                    with self._strangers_lock:
+                        self._strangers.pop(stream, None)
                 receiving = ReceivingStream(stream, number, self._landing, self._finished, self._log)
                 self.streams.append(receiving)
                 receiving.run()

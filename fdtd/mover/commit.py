@@ -8,7 +8,8 @@ safe before the outcome is said.
 With `batch` both syncs are those of the whole file system, once for all files of an epoch; with `file` each file and
 directory is synced by itself; with `none` neither happens, and the report says so.  A sync that fails is never tried
 again: the kernel reports a lost write once and then believes itself.  So every file since the last good sync fails,
-and what was put in place in the meantime is taken away again.
+and what was put in place in the meantime is taken away again, unless it may have replaced an older file: that one is
+gone already, and removing the new one, which is complete and whose bytes were synced, would lose both.
 """
 
 from __future__ import annotations
@@ -64,10 +65,10 @@ def commit(
     for step in steps:
         if step.error is None:
             step.item.partial.settle()
-        elif step.published:
-            step.item.partial.retract()
-        else:
+        elif not step.published:
             step.item.partial.remove()
+        elif not step.item.replace:
+            step.item.partial.retract()
     return [(step.item, step.error) for step in steps]
 
 

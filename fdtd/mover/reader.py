@@ -10,6 +10,7 @@ import itertools
 import os
 import threading
 import time
+from collections import deque
 from typing import Final
 
 from fdtcp.errors import (
@@ -41,8 +42,10 @@ _PROGRESS_S: Final = 0.5
 _LAN_STREAMS: Final = 4
 _WAN_STREAMS: Final = ((0.002, 8), (0.020, 16))  # (round trip in seconds, streams)
 
-# A stream that broke is opened again so often, after so long.
+# So often a job opens streams again within that time, for each of its streams: a network that lets a few bytes through
+# and breaks again would otherwise keep a job busy for ever, sending the same blocks.
 _RECONNECTS: Final = 3
+_RECONNECTS_WITHIN_S: Final = 60.0
 _RECONNECT_PAUSE_S: Final = 0.3
 
 
@@ -68,6 +71,8 @@ class Reader:
         self._numbers = itertools.count(1)
         self._connect: Connect | None = None
         self._told_at = 0.0
+        self._breaks: deque[float] = deque()
+        self._breaks_lock = threading.Lock()
 
     def run(self) -> Problem | None:
         """Work until the job is over; returns why it ended early, if it did."""
@@ -157,6 +162,16 @@ class Reader:
         """Whether opening a stream again makes sense."""
         return self._outbox.is_finished or self._control.stopping.is_set()
 
+    def may_reconnect(self, now: float) -> bool:
+        """Take one of the job's reconnects; False if it has had too many lately."""
+        with self._breaks_lock:
+            while self._breaks and now - self._breaks[0] >= _RECONNECTS_WITHIN_S:
+                self._breaks.popleft()
+            if len(self._breaks) >= _RECONNECTS * len(self._lanes):
+                return False
+            self._breaks.append(now)
+            return True
+
     def next_number(self) -> int:
         """Return the number of a new stream."""
         return next(self._numbers)
@@ -222,10 +237,10 @@ class Lane:
             self._reader.lane_over()
 
     def _keep_open(self) -> None:
-        breaks = attempts = 0
+        attempts = 0
         patience = self._reader.policy.connect_timeout
         give_up = time.monotonic() + patience
-        while breaks <= _RECONNECTS and time.monotonic() < give_up and not self._reader.is_over:
+        while time.monotonic() < give_up and not self._reader.is_over:
             attempts += 1
             try:
                 stream = self._reader.make_stream(self)
@@ -235,9 +250,11 @@ class Lane:
                 self.streams.append(stream)
                 if stream.run(self._reader.policy.stall_timeout):
                     return
-                breaks, attempts = (1 if stream.moved else breaks + 1), 0
+                if not self._reader.may_reconnect(time.monotonic()):
+                    return
+                attempts = 1
                 give_up = time.monotonic() + patience
-            time.sleep(min(_RECONNECT_PAUSE_S * (attempts + breaks), 2.0))
+            time.sleep(min(_RECONNECT_PAUSE_S * attempts, 2.0))
 
 
 def _pair(order: Connect, number: int) -> tuple[Endpoint, str]:

@@ -77,6 +77,7 @@ class SendingStream:
             ended_well = True
             self._log.event("stream-end", stream=self.number, moved=self.moved)
         except (StreamBroken, ProtocolViolation) as exc:
+            self._hear_last_words()
             ended_well = self._outbox.is_finished
             self._log.trouble("stream-end", stream=self.number, moved=self.moved, reason=exc.reason)
         finally:
@@ -138,6 +139,13 @@ class SendingStream:
                 self._outbox.take(self._machine.receive(header))
             if len(data) < 4096:
                 return
+
+    def _hear_last_words(self) -> None:
+        """Take the answers that came before the stream broke: what they are about need not travel again."""
+        try:
+            self._hear()
+        except (StreamBroken, ProtocolViolation):
+            pass  # that it is broken is known
 
     def _do(self, work: Work) -> None:
         if self._machine.is_idle:

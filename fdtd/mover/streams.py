@@ -2,7 +2,8 @@
 
 Decides socket options and deadlines.  All waits inside a frame are bounded by the kernel (SO_RCVTIMEO, SO_SNDTIMEO):
 "no byte for that long" is what a stall is; between frames a stream may be silent for as long as it likes, and
-keepalive finds out whether the other host is still there.
+keepalive finds out whether the other host is still there.  Who waits for room to send looks up in between: a peer that
+has hung up while its buffers were full is something that the kernel tells only to those who ask.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import errno
 import ipaddress
 import os
+import select
 import socket
+import time
 from collections.abc import Iterable, Sequence
 from struct import pack
 from typing import Final
@@ -27,6 +30,9 @@ _KEEPALIVE_PROBES: Final = 3
 # More streams than this in the queue are not ours.
 _BACKLOG: Final = 64
 
+
+# How long a sender waits for room before it looks whether the peer has hung up.
+_LOOK_UP_S: Final = 1.0
 
 # sendfile fails for either side; these can only be the disk's.
 _OF_THE_FILE: Final = frozenset({errno.EIO, errno.ESTALE, errno.ENODATA, errno.EUCLEAN, errno.EBADMSG})
@@ -91,16 +97,19 @@ def _size_buffers(stream: socket.socket, policy: Policy) -> None:
 def tune(stream: socket.socket, policy: Policy) -> None:
     """Prepare an authenticated stream for data."""
     stall = policy.stall_timeout
-    timeval = pack("ll", int(stall), int(stall % 1 * 1e6))
     stream.settimeout(None)
-    stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
-    stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(stall))
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(min(stall, _LOOK_UP_S)))
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(stall * 1000))
     stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_IDLE_S)
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE_INTERVAL_S)
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _KEEPALIVE_PROBES)
+
+
+def _timeval(seconds: float) -> bytes:
+    return pack("ll", int(seconds), int(seconds % 1 * 1e6))
 
 
 def round_trip_s(stream: socket.socket) -> float:
@@ -147,22 +156,26 @@ def read_payload(stream: socket.socket, header: Header) -> bytes:
 
 def send_all(stream: socket.socket, data: bytes | memoryview, flags: int = 0) -> None:
     """Send all of `data`.  Raises StreamBroken."""
-    try:
-        stream.sendall(data, flags)
-    except OSError as exc:
-        raise StreamBroken(f"sending: {exc.strerror or 'no byte for too long'}") from exc
+    send_gathered(stream, [data], flags)
 
 
-def send_gathered(stream: socket.socket, buffers: Sequence[bytes | memoryview]) -> None:
+def send_gathered(stream: socket.socket, buffers: Sequence[bytes | memoryview], flags: int = 0) -> None:
     """Send several buffers in one go.  Raises StreamBroken."""
-    try:
-        sent = stream.sendmsg(buffers)
-    except OSError as exc:
-        raise StreamBroken(f"sending: {exc.strerror or 'no byte for too long'}") from exc
-    for buffer in buffers:
-        if sent < len(buffer):
-            send_all(stream, memoryview(buffer)[sent:])
-        sent = max(0, sent - len(buffer))
+    left = [memoryview(buffer) for buffer in buffers]
+    since = time.monotonic()
+    while left:
+        try:
+            sent = stream.sendmsg(left, (), flags)
+        except BlockingIOError:
+            _check_there(stream, since)
+            continue
+        except OSError as exc:
+            raise StreamBroken(f"sending: {exc.strerror or 'no byte for too long'}") from exc
+        since = time.monotonic()
+        while left and sent >= len(left[0]):
+            sent -= len(left.pop(0))
+        if left:
+            left[0] = left[0][sent:]
 
 
 def send_file(stream: socket.socket, descriptor: int, offset: int, length: int) -> int:
@@ -171,14 +184,31 @@ def send_file(stream: socket.socket, descriptor: int, offset: int, length: int) 
     Raises StreamBroken, SourceFailed.
     """
     sent = 0
-    try:
-        while sent < length:
+    since = time.monotonic()
+    while sent < length:
+        try:
             count = os.sendfile(stream.fileno(), descriptor, offset + sent, length - sent)
-            if count == 0:
-                break
-            sent += count
-    except OSError as exc:
-        if exc.errno in _OF_THE_FILE:
-            raise SourceFailed(f"reading at {offset + sent}: {exc.strerror}") from exc
-        raise StreamBroken(f"sending: {exc.strerror}") from exc
+        except BlockingIOError:
+            _check_there(stream, since)
+            continue
+        except OSError as exc:
+            if exc.errno in _OF_THE_FILE:
+                raise SourceFailed(f"reading at {offset + sent}: {exc.strerror}") from exc
+            raise StreamBroken(f"sending: {exc.strerror}") from exc
+        if count == 0:
+            break
+        sent += count
+        since = time.monotonic()
     return sent
+
+
+def _check_there(stream: socket.socket, since: float) -> None:
+    """Look whether the peer has hung up, after no byte could be sent `since` then.  Raises StreamBroken."""
+    poll = select.poll()
+    poll.register(stream, select.POLLRDHUP)
+    if poll.poll(0):
+        raise StreamBroken("sending: the peer has hung up")
+    # The stall time, where `tune` has put it.
+    stall_ms = stream.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+    if time.monotonic() - since >= stall_ms / 1000:
+        raise StreamBroken("sending: no byte for too long")

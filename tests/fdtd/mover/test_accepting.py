@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fdtcp.model.order import Endpoint, Listen, Listening, Policy, Role, Setup, State
-from fdtd.mover.accepting import MAX_STRANGERS
+from fdtd.mover.accepting import HANDSHAKE_S, MAX_STRANGERS
 from fdtd.mover.frames import HEADER_BYTES, Header, Hello, Kind, decode_header, encode_header, encode_hello
 from tests.helpers.movers import SECRET, Job, Mover
 
@@ -95,6 +95,22 @@ def test_addresses_that_are_no_peers_are_refused(tmp_path: Path) -> None:
     writer, address = listening_writer(tmp_path, peers=("127.9.9.9",))
     with writer, socket.create_connection(address) as stranger:
         assert is_closed(stranger)
+
+
+def test_the_oldest_of_too_many_strangers_makes_room(tmp_path: Path) -> None:
+    writer, address = listening_writer(tmp_path)
+    strangers: list[socket.socket] = []
+    try:
+        with writer:
+            strangers.extend(socket.create_connection(address) for _ in range(MAX_STRANGERS + 1))
+            strangers[0].settimeout(HANDSHAKE_S / 2)
+            assert strangers[0].recv(1) == b""  # long before its own time was up
+            strangers[-1].sendall(HELLO)
+            strangers[-1].settimeout(HANDSHAKE_S)
+            assert decode_header(strangers[-1].recv(HEADER_BYTES)).kind is Kind.CHALLENGE
+    finally:
+        for stranger in strangers:
+            stranger.close()
 
 
 def test_silent_strangers_do_not_keep_the_reader_out(tmp_path: Path) -> None:

@@ -75,11 +75,13 @@ class FakePartial:
         self.disk.calls.append(f"close {self.name}")
 
 
-def run(sync: Sync, fail_at: int = -1) -> tuple[FakeDisk, dict[int, FdtError | None], list[Volume]]:
+def run(
+    sync: Sync, fail_at: int = -1, *, replace: bool = False
+) -> tuple[FakeDisk, dict[int, FdtError | None], list[Volume]]:
     disk = FakeDisk(fail_at)
     disk.dressed = set()
     lost: list[Volume] = []
-    items = [Item(index, FakePartial(disk, name), 0o640, 7, replace=False) for index, name in enumerate(FILES)]
+    items = [Item(index, FakePartial(disk, name), 0o640, 7, replace=replace) for index, name in enumerate(FILES)]
     results = commit(items, sync, lambda volume, _error: lost.append(volume))
     return disk, {item.file: error for item, error in results}, lost
 
@@ -146,6 +148,15 @@ def test_whatever_fails_no_file_is_called_done_before_it_is_safe(sync: Sync, fai
 
 def names(check: Callable[[str], bool], disk: FakeDisk) -> list[str]:
     return [call for call in disk.calls if check(call)]
+
+
+def test_a_file_that_may_have_replaced_another_stays_when_its_name_cannot_be_made_safe() -> None:
+    """The older one is gone; the new one is whole, and its bytes were synced."""
+    last_sync = run(Sync.BATCH, replace=True)[0].calls.index("settle a") - 1
+    disk, results, _ = run(Sync.BATCH, last_sync, replace=True)
+    assert all(results.values())
+    assert disk.named == disk.safe_bytes == set(FILES)
+    assert not names(lambda call: call.startswith(("retract", "remove")), disk)
 
 
 def test_a_failed_sync_is_never_tried_again() -> None:

@@ -12,6 +12,7 @@ import pytest
 from fdtcp.errors import Side
 from fdtcp.model.order import Connect, Describe, Described, Endpoint, Policy, Role, Setup, SourceFile, State, Stop
 from tests.helpers.movers import SECRET, Job, Mover
+from tests.helpers.wire import Link
 
 MIB = 1 << 20
 
@@ -154,6 +155,21 @@ def test_a_closed_port_is_a_generic_failure(tmp_path: Path) -> None:
         assert "Connection refused" in reader.read_log()
     assert end.problem is not None and end.problem.code == "data-connect-failed"
     assert "refused" not in end.problem.reason
+
+
+def test_a_network_that_lets_a_little_through_and_breaks_is_given_up(tmp_path: Path) -> None:
+    """Each of its connections carries a whole block, so the job does get on, but at what cost."""
+    (tmp_path / "source").write_bytes(os.urandom(24 * MIB))
+    policy = Policy(streams=1, block_size=MIB, connect_timeout=1.0)
+    with (
+        Link(lambda _number, passed, data: None if passed > 2 * MIB else data) as link,
+        Job([(tmp_path / "source", tmp_path / "target")], policy, through=link.through) as job,
+    ):
+        job.start()
+        problem = job.reader.wait_end().problem
+        job.writer.wait_end()
+        assert link.connections == 4
+    assert problem is not None and problem.code == "streams-lost"
 
 
 def test_stop_ends_the_reader(tmp_path: Path) -> None:

@@ -80,6 +80,34 @@ def test_sending_to_nobody_is_a_broken_stream(pair: tuple[socket.socket, socket.
             streams.send_all(pair[0], bytes(100_000))
 
 
+@pytest.mark.parametrize("by_sendfile", [False, True])
+def test_a_peer_that_hangs_up_with_full_buffers_is_noticed_long_before_the_stall_time(
+    pair: tuple[socket.socket, socket.socket], tmp_path: Path, by_sendfile: bool
+) -> None:
+    """It reads nothing, so nothing can be sent, and its end of the stream arrives where nobody reads."""
+    streams.tune(pair[0], Policy(stall_timeout=30.0))
+    pair[1].shutdown(socket.SHUT_WR)
+    (tmp_path / "file").write_bytes(bytes(32 << 20))
+    with (tmp_path / "file").open("rb") as file, pytest.raises(StreamBroken, match="hung up"):
+        if by_sendfile:
+            streams.send_file(pair[0], file.fileno(), 0, 32 << 20)
+        else:
+            streams.send_all(pair[0], file.read())
+
+
+@pytest.mark.parametrize("by_sendfile", [False, True])
+def test_a_peer_that_reads_nothing_is_given_up_after_the_stall_time(
+    pair: tuple[socket.socket, socket.socket], tmp_path: Path, by_sendfile: bool
+) -> None:
+    streams.tune(pair[0], Policy(stall_timeout=0.2))
+    (tmp_path / "file").write_bytes(bytes(32 << 20))
+    with (tmp_path / "file").open("rb") as file, pytest.raises(StreamBroken):
+        if by_sendfile:
+            streams.send_file(pair[0], file.fileno(), 0, 32 << 20)
+        else:
+            streams.send_all(pair[0], file.read())
+
+
 def test_addresses_are_written_for_people(pair: tuple[socket.socket, socket.socket]) -> None:
     assert streams.name_of(("192.0.2.1", 5)) == "192.0.2.1:5"
     assert streams.name_of(("2001:db8::1", 5, 0, 0)) == "[2001:db8::1]:5"
