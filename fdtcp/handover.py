@@ -19,6 +19,7 @@ from fdtcp.detached import (
     DelegateBeginReply,
     DelegateFinish,
     DelegateFinishReply,
+    Follow,
     PeerName,
     Reply,
     Request,
@@ -85,6 +86,14 @@ def hand_over(
     raise AssertionError("the last attempt returns or raises")
 
 
+def renew(ticket: Ticket, identity: Identity, *, hours: float, contact: float) -> float:
+    """Give a job that runs another proxy; return until when that lasts (epoch seconds).  Raises FdtError."""
+    with closing(identity.open(Side.DESTINATION, ticket.address, time.monotonic() + contact)) as channel:
+        # Asked first, because a daemon takes a proxy for a job that is still to be submitted as well.
+        ask(channel, Follow(ticket.job, 0, 0.0))
+        return _delegate(channel, ticket.job, identity, hours)
+
+
 def ask(channel: Channel, request: Request, timeout: float = CALL_TIMEOUT_S) -> Reply:
     """Make one call about detached jobs.  Raises FdtError."""
     name, argument = encode_request(request)
@@ -94,6 +103,17 @@ def ask(channel: Channel, request: Request, timeout: float = CALL_TIMEOUT_S) -> 
 def _submit(
     channel: Channel, job: str, transfers: Sequence[Transfer], terms: Terms, identity: Identity, hours: float
 ) -> float:
+    not_after = _delegate(channel, job, identity, hours)
+    position = 0
+    while position < len(transfers):
+        files = tuple(cut(Wanted.of(transfer) for transfer in islice(transfers, position, None)))
+        last = position + len(files) == len(transfers)
+        ask(channel, Submit(job, terms, position, files, last))
+        position += len(files)
+    return not_after
+
+
+def _delegate(channel: Channel, job: str, identity: Identity, hours: float) -> float:
     from authsvc import delegation
 
     begun = ask(channel, DelegateBegin(job))
@@ -101,10 +121,4 @@ def _submit(
     chain = delegation.sign(begun.request, identity.find(), hours=hours)
     finished = ask(channel, DelegateFinish(job, tuple(chain)))
     assert isinstance(finished, DelegateFinishReply), "see above"
-    position = 0
-    while position < len(transfers):
-        files = tuple(cut(Wanted.of(transfer) for transfer in islice(transfers, position, None)))
-        last = position + len(files) == len(transfers)
-        ask(channel, Submit(job, terms, position, files, last))
-        position += len(files)
     return finished.not_after

@@ -22,8 +22,8 @@ _EPILOG: Final = """\
 A file is named fdt://host:port/path (port 8444 if left out).  A copyjobfile has a line FROM_PFN TO_PFN for each file,
 or is a JSON list of {"source": ..., "destination": ...}.  Exit codes: 0 all files done or skipped because the same is
 there; 2 something else exists; 3 permission; 1 any other or a mixture; 64 the command itself cannot be acted on.
-`fdtcp demo` shows a whole transfer between two daemons on this machine.  `fdtcp attach|status|cancel ID@host:port` is
-for jobs that were begun with --detach."""
+`fdtcp demo` shows a whole transfer between two daemons on this machine.  For jobs that were begun with --detach there is
+`fdtcp attach|status|cancel|renew ID@host:port`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def parse_arguments(arguments: Sequence[str]) -> CommandLine:
         monitor_id=found["monID"],
         is_delegated=found["delegate"],
         is_detached=found["detach"],
-        delegate_hours=_parse_hours(found["delegate_hours"]),
+        delegate_hours=parse_hours(found["delegate_hours"]),
         given=given,
     )
 
@@ -114,7 +114,8 @@ def _check_detached(found: Mapping[str, object]) -> None:
         raise UsageError("--delegate-hours belongs to --delegate or --detach")
 
 
-def _parse_hours(text: str | None) -> float | None:
+def parse_hours(text: str | None) -> float | None:
+    """Read the value of --delegate-hours.  Raises UsageError."""
     if text is None:
         return None
     try:
@@ -164,7 +165,7 @@ def _build() -> argparse.ArgumentParser:
     parser = Parser(
         prog="fdtcp",
         usage="fdtcp [options] SOURCE DESTINATION | fdtcp [options] --copyjobfile F | fdtcp demo [options]\n"
-        "       fdtcp attach|status|cancel [options] ID@host:port",
+        "       fdtcp attach|status|cancel|renew [options] ID@host:port",
         description="Move files between two storage hosts; the bytes go from the one to the other, not through here.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

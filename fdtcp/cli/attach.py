@@ -1,4 +1,4 @@
-"""The commands for jobs that were detached: `fdtcp attach`, `fdtcp status`, `fdtcp cancel`.
+"""The commands for jobs that were detached: `fdtcp attach`, `fdtcp status`, `fdtcp cancel`, `fdtcp renew`.
 
 Decides that coming back looks as if one had stayed: the same output, report and exit code.  A result that was written
 down here is forgotten at the daemon, another stays there for a day.
@@ -15,7 +15,7 @@ from contextlib import ExitStack, closing
 from typing import Final
 
 from fdtcp.channels import Identity, accounts_by_side
-from fdtcp.cli.arguments import CommandLine, Parser, parse_timeout
+from fdtcp.cli.arguments import CommandLine, Parser, parse_hours, parse_timeout
 from fdtcp.cli.config import load_config
 from fdtcp.cli.detach import append_to, follow
 from fdtcp.cli.output import Log, complain
@@ -26,16 +26,18 @@ from fdtcp.cli.transfer import check_distinct
 from fdtcp.detached import FollowReply
 from fdtcp.errors import FdtError, Status, UsageError
 from fdtcp.following import Following
+from fdtcp.handover import DELEGATE_HOURS, renew
 from fdtcp.model.job import group
 from fdtcp.model.ticket import Ticket
 from fdtcp.report import ReportFile
 from fdtcp.stages import Stage
 from fdtcp.thirdparty import Progress
 
-COMMANDS: Final = ("attach", "status", "cancel")
+COMMANDS: Final = ("attach", "status", "cancel", "renew")
 _WHAT: Final = {
     "attach": "Watch a detached job to its end, as if it had been begun here.  Ctrl-C leaves it again.",
     "status": "Say in one line how a detached job is: running, done, failed or cancelled, and how far.",
+    "renew": "Give a detached job another proxy of yours, before the one that it has ends.",
     "cancel": "Stop a detached job; what is not final then has failed.",
 }
 
@@ -74,6 +76,8 @@ def _run(command: str, ticket: Ticket, line: CommandLine, log: Log, should_stop:
             following.recall()
             greet(following.transfers, group(following.transfers), log)
             return follow(following, line, report, log, should_stop)
+        if command == "renew":
+            renew(ticket, identity, hours=line.delegate_hours or DELEGATE_HOURS, contact=contact)
         if command == "cancel":
             following.recall()
             following.cancel()
@@ -112,6 +116,8 @@ def _parse(command: str, arguments: Sequence[str]) -> tuple[Ticket, CommandLine]
         add("-r", "--report", metavar="F", help="write a line for each file: FROM TO STATUS DETAIL")
         add("--json", metavar="F", help="write the whole result as JSON (-: to standard output, the log to stderr)")
         add("--monID", metavar="ID", default="", help="a name of the caller's, repeated in the result")
+    if command == "renew":
+        add("--delegate-hours", metavar="H", help="how long the proxy shall last (default: 12, or your proxy's end)")
     add("-l", "--logFile", metavar="F", help="append the log to this file, too")
     add("-c", "--config", metavar="F", help="read this configuration (default: /etc/fdtcp/fdtcp.conf)")
     add("-d", "--debug", metavar="LEVEL", default="INFO", help="DEBUG: tell each step of each job as well")
@@ -131,5 +137,6 @@ def _parse(command: str, arguments: Sequence[str]) -> tuple[Ticket, CommandLine]
         proxy=found["x509userproxy"],
         account=found["account"],
         monitor_id=found.get("monID", ""),
+        delegate_hours=parse_hours(found.get("delegate_hours")),
     )
     return Ticket.parse(found["ticket"]), line

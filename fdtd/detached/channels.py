@@ -15,7 +15,6 @@ from typing import Any, Final
 from authsvc.authorities import TrustRules
 from authsvc.channel import Connection
 from authsvc.channel.incident import note_incident
-from authsvc.credentials import Credential
 from authsvc.errors import ChannelLost, CredentialExpired
 from fdtcp.contract import Reply, Request, decode_request, encode_reply
 from fdtcp.detached import Terms
@@ -24,6 +23,7 @@ from fdtcp.lines import Channel
 from fdtcp.model.order import Endpoint
 from fdtcp.model.pfn import Address
 from fdtd.config import Network
+from fdtd.detached.loan import Loan
 from fdtd.interfaces import data_networks
 from fdtd.peers import why_refused
 
@@ -59,11 +59,10 @@ class LocalChannel:
 
 @dataclass(frozen=True, slots=True)
 class Openings:
-    """Opens the channels of one job; `not_after` is the end of the delegated proxy in epoch seconds."""
+    """Opens the channels of one job, at the source with the proxy that it has now."""
 
     answer: Answer
-    credential: Credential
-    not_after: float
+    loan: Loan
     ca_dir: str
     terms: Terms
     sources: Sequence[Network]
@@ -73,17 +72,17 @@ class Openings:
         """Be an Opener."""
         if side is Side.DESTINATION:
             return LocalChannel(self.answer)
-        if time.time() >= self.not_after:
+        if time.time() >= self.loan.not_after:
             raise CredentialExpired(
                 "the proxy that was delegated for this job has ended",
-                remedy="submit the job again with a longer --delegate-hours; files that are done are skipped",
+                remedy="give a running job another one with fdtcp renew; submitted again, it skips files that are done",
             )
         names = {one.host: one.dn for one in self.terms.peers}
         try:
             return Connection.open(
                 address.host,
                 address.port,
-                credential=self.credential,
+                credential=self.loan.credential,
                 ca_dir=self.ca_dir,
                 trust=self.trust,
                 deadline=deadline,

@@ -148,6 +148,8 @@ class Desk:
         if request.job != self._job:
             raise DelegationRefused("a delegation was finished for another job than it was begun for")
         self._delegated = self._delegation.finish(request.chain)
+        if self._jobs.knows(self._dn, request.job):
+            self._jobs.renew(self._dn, request.job, self._delegated)
         return DelegateFinishReply(self._delegated.not_after)
 
     def _submit(self, request: Submit) -> Done:

@@ -7,7 +7,6 @@ delegated proxy is gone before either.  How files are moved is the runner's.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from fdtcp.model.job import Job
 from fdtcp.model.options import Options
 from fdtcp.model.order import KeptPartial, Outcome, State
 from fdtcp.runner import Runner, RunningJob
+from fdtd.detached.loan import Loan
 from fdtd.detached.store import DetachedStore
 from fdtd.errors import StateFailed
 
@@ -47,13 +47,13 @@ class Owner:
 class DetachedJob:
     """A running job; public methods are safe to use from all threads."""
 
-    def __init__(self, owner: Owner, name: str, jobs: Sequence[Job], store: DetachedStore, proxy: str) -> None:
+    def __init__(self, owner: Owner, name: str, jobs: Sequence[Job], store: DetachedStore, loan: Loan) -> None:
         self.owner = owner
         self.name = name
         self.files = sum(len(job.transfers) for job in jobs)
         self._jobs = tuple(jobs)
         self._store = store
-        self._proxy = proxy
+        self.loan = loan
         self._runner: Runner | None = None
         self._number = 0
         self._began = time.monotonic()
@@ -121,19 +121,13 @@ class DetachedJob:
         except Exception:  # noqa: BLE001  # a thread's boundary: the job must end all the same
             _log.exception("event=detached-failed job=%s", self.name)
         finally:
-            self._drop_proxy()
+            self.loan.end()
             seconds = self.seconds
             while not self._save(seconds) and not self._leaving.wait(SAVE_AGAIN_S):
                 pass
         with self._cond:
             self._is_ended = True
             self._cond.notify_all()
-
-    def _drop_proxy(self) -> None:
-        try:
-            os.unlink(self._proxy)
-        except OSError as exc:
-            _log.error("event=proxy-stays job=%s reason=%r", self.name, str(exc))
 
     def _save(self, seconds: float) -> bool:
         """Write down what is not yet; say whether that could be done."""

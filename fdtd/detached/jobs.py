@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from authsvc import delegation
 from authsvc.delegation import Delegated
 from authsvc.errors import Banned
 from authsvc.identity import Identity
@@ -32,6 +31,7 @@ from fdtcp.stages import Stage
 from fdtd.config import Settings
 from fdtd.detached.channels import Openings
 from fdtd.detached.job import DetachedJob, Owner
+from fdtd.detached.loan import Loan
 from fdtd.detached.store import DetachedStore, StoredJob
 from fdtd.errors import DaemonLeaving, StateFailed, TooManySessions, UnknownSession
 from fdtd.sessions import SessionKey
@@ -47,7 +47,7 @@ LOOK_EVERY_S: Final = 10.0
 # (dn, account, request) -> reply: the service's own.
 Answer = Callable[[str, str, contract.Request], contract.Reply]
 # (identity, account) -> account, or raises: the daemon's rules on accounts, as for a new connection.
-Authorise = Callable[[Identity, str | None], str]
+Authorise = Callable[[Identity, str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,20 +103,15 @@ class DetachedJobs:
             if self.knows(owner.dn, name):
                 return
             self._check_room(owner)
-            proxy = os.path.join(self._proxies, f"{os.urandom(16).hex()}.pem")
-            try:
-                credential = delegation.store(proxy, submission.delegated)
-            except OSError as exc:
-                raise StateFailed(f"cannot write {self._proxies}: {exc.strerror}") from exc
-            job = DetachedJob(owner, name, group(submission.transfers), self._store, proxy)
+            loan = Loan(self._proxies, submission.delegated)
+            job = DetachedJob(owner, name, group(submission.transfers), self._store, loan)
             terms = submission.terms
             options = Options(
                 replace(terms.policy, unattended=True), terms.source_addresses, terms.destination_addresses
             )
             openings = Openings(
                 lambda request: self._answer(owner.dn, owner.account, request),
-                credential,
-                submission.delegated.not_after,
+                loan,
                 self._settings.security.ca_dir,
                 terms,
                 self._settings.detached.sources,
@@ -126,15 +121,23 @@ class DetachedJobs:
                 parts = job.prepare(options, openings.open, terms.contact)
                 number = self._store.begin(_new(owner, submission, parts), map(Wanted.of, submission.transfers))
             except FdtError:
-                os.unlink(proxy)
+                loan.end()
                 raise
             self._running[owner.dn, name] = job
             job.start(number)
-        until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(submission.delegated.not_after))
         _log.info(
             "event=detached-submitted job=%s account=%s dn=%r files=%d proxy_until=%s",
-            *(name, owner.account, owner.dn, len(submission.transfers), until),
+            *(name, owner.account, owner.dn, len(submission.transfers), _until(submission.delegated)),
         )
+
+    def renew(self, dn: str, name: str, delegated: Delegated) -> None:
+        """Let a running job go on with another proxy.  Raises UnknownSession, StateFailed."""
+        stored = self._require(dn, name)
+        running = self._running.get((dn, name))
+        if running is None or not running.loan.renew(delegated):
+            return  # it has ended, and needs none
+        self._store.renew(stored.id, delegated.not_after)
+        _log.info("event=detached-renewed job=%s dn=%r proxy_until=%s", name, dn, _until(delegated))
 
     def follow(self, dn: str, name: str, cursor: int, wait: float) -> FollowReply:
         """Return news, within MAX_WAIT_S.  Raises UnknownSession."""
@@ -269,6 +272,10 @@ class DetachedJobs:
         counted = [_count(one, part, ends) for one, part in parts.items()]
         self._store.end(job.id, counted, time.time(), max(0.0, time.time() - job.began), cancelled=False)
         _log.warning("event=detached-buried job=%s dn=%r unfinished=%d", job.job, job.dn, len(left))
+
+
+def _until(delegated: Delegated) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(delegated.not_after))
 
 
 def _new(owner: Owner, submission: Submission, parts: tuple[Part, ...]) -> StoredJob:

@@ -87,6 +87,11 @@ class DetachedStore(Database):
                     (number, place, one.index, *facts, problem_text(one.problem)),
                 ).rowcount
 
+    def renew(self, number: int, not_after: float) -> None:
+        """Write down until when the job's new proxy lasts."""
+        with self.transaction() as db:
+            db.execute("UPDATE jobs SET not_after = ? WHERE id = ?", (not_after, number))
+
     def end(self, number: int, parts: Sequence[Part], now: float, seconds: float, *, cancelled: bool) -> None:
         """Write down that nothing will follow."""
         with self.transaction() as db:

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from authsvc.errors import ChannelLost
+from fdtcp.detached import Terms
 from fdtcp.errors import RemoteProblem, Side, UsageError
-from fdtcp.handover import ATTEMPTS, check_one_destination, hand_over
+from fdtcp.handover import ATTEMPTS, check_one_destination, hand_over, renew
 from fdtcp.model.options import Options
 from fdtcp.model.pfn import Pfn
+from fdtcp.model.ticket import Ticket
 from fdtcp.model.transfer import Transfer
 from tests.helpers.daemons import wait_until
 from tests.helpers.detachedroom import DeskChannel, Room, detached_room, transfers
@@ -102,7 +104,7 @@ def test_accounts_and_names_of_hosts_go_along(room: Room, monkeypatch: pytest.Mo
 
     monkeypatch.setattr("fdtd.detached.jobs.Openings", note)
     hand_over(transfers(1), Options(), room.me, hours=0.5, contact=7.0)
-    terms = seen[4]
+    (terms,) = [fact for fact in seen if isinstance(fact, Terms)]
     assert (terms.source_account, terms.contact) == ("atlas", 7.0)
     assert [(one.host, one.dn) for one in terms.peers] == [("source.example", "/CN=source")]
 
@@ -112,3 +114,23 @@ def test_a_job_has_one_destination() -> None:
     check_one_destination(transfers(3))
     with pytest.raises(UsageError, match="2 are named"):
         check_one_destination([*transfers(1), other])
+
+
+def test_a_running_job_gets_another_proxy(room: Room) -> None:
+    room.pair.is_stalled = True
+    room.pair.sizes = {b"/0": 1}
+    ticket, first = hand_over(transfers(1), Options(), room.me, hours=0.1, contact=5.0)
+    second = renew(ticket, room.me, hours=0.5, contact=5.0)
+    assert second > first + 1000
+    stored = room.store.find(room.caller.identity.dn, ticket.job)
+    assert stored is not None
+    assert stored.not_after == second
+    room.jobs.cancel(room.caller.identity.dn, ticket.job)
+    assert wait_until(lambda: room.jobs.is_idle)
+    renew(ticket, room.me, hours=0.5, contact=5.0)  # it has ended and needs none
+    assert not list(Path(room.settings.service.state_dir, "proxies").iterdir())
+
+
+def test_only_a_job_that_is_there_gets_another_proxy(room: Room) -> None:
+    with pytest.raises(RemoteProblem, match="no detached job"):
+        renew(Ticket("b" * 32, transfers(1)[0].destination.address), room.me, hours=0.5, contact=5.0)

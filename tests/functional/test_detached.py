@@ -124,7 +124,7 @@ def test_attaching_and_leaving_again_stops_nothing_and_others_see_nothing(lab: C
     name = make_slow(lab, f"{lab.fresh()}/slow")
     ticket = detach(lab, *SLOW, *lab.pair(name))
     other = other_user(lab).cert_path
-    for command in ("status", "attach", "cancel"):
+    for command in ("status", "attach", "cancel", "renew"):
         refused = fdtcp(lab, command, ticket, proxy=other)
         assert refused.returncode == 1
         assert "unknown-session" in refused.stderr
@@ -140,6 +140,9 @@ def test_attaching_and_leaving_again_stops_nothing_and_others_see_nothing(lab: C
     assert status(lab, ticket) == "running"
     (proxy,) = proxies(lab)
     assert proxy.stat().st_mode & 0o777 == 0o600
+    renewed = fdtcp(lab, "renew", "--delegate-hours", 2, ticket)
+    assert (renewed.returncode, renewed.stdout.partition(":")[0]) == (0, "running")
+    assert proxies(lab) == [proxy]
     told = fdtcp(lab, "cancel", ticket)
     assert (told.returncode, told.stdout.partition(":")[0]) == (0, "cancelled")
     assert proxies(lab) == []

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from authsvc.credentials import Credential
 from authsvc.errors import ChannelLost, CredentialExpired
 from fdtcp.contract import About, AboutReply, Reply, Request, decode_reply, encode_request
 from fdtcp.detached import PeerName, Terms
@@ -30,11 +31,20 @@ def answer(_request: Request) -> Reply:
     return HERE
 
 
+class Lent:
+    """A loan without a file of its own."""
+
+    def __init__(self, credential: Credential, not_after: float) -> None:
+        self.credential = credential
+        self.not_after = not_after
+
+
 def openings(
     pki: Pki, sources: Sequence[Network] = LOOPBACK, *, not_after: float | None = None, peers: tuple[PeerName, ...] = ()
 ) -> Openings:
     until = time.time() + 60 if not_after is None else not_after
-    return Openings(answer, pki.proxy, until, pki.certificates, Terms(Policy(), peers=peers), sources)
+    loan = Lent(pki.proxy, until)
+    return Openings(answer, loan, pki.certificates, Terms(Policy(), peers=peers), sources)  # type: ignore[arg-type]  # it has what is used of one
 
 
 def open_source(one: Openings, host: str, port: int) -> Channel:
@@ -106,6 +116,10 @@ def test_services_of_the_system_are_not_called(pki: Pki) -> None:
         open_source(openings(pki), "127.0.0.1", 22)
 
 
-def test_an_ended_proxy_opens_nothing(pki: Pki) -> None:
-    with pytest.raises(CredentialExpired, match="delegated"):
-        open_source(openings(pki, not_after=time.time() - 1), "127.0.0.1", 8444)
+def test_an_ended_proxy_opens_nothing_until_it_is_renewed(pki: Pki) -> None:
+    one = openings(pki, not_after=time.time() - 1)
+    with Listening(pki) as listening:
+        with pytest.raises(CredentialExpired, match="delegated"):
+            open_source(one, *listening.address)
+        one.loan.not_after = time.time() + 60
+        open_source(one, *listening.address).close()

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from authsvc.delegation import Delegated
 from fdtcp.errors import Abandoned, Phase, Side
 from fdtcp.model.job import group
 from fdtcp.model.options import Options
 from fdtcp.model.order import Outcome, State
 from fdtcp.stages import Stage
 from fdtd.detached.job import DetachedJob, Owner
+from fdtd.detached.loan import Loan
 from fdtd.detached.store import DetachedStore, StoredJob
 from fdtd.errors import StateFailed
 from tests.helpers.detachedroom import ACCOUNT, Room, transfers
@@ -21,10 +23,10 @@ WHY = Abandoned("enough").problem(Side.DESTINATION, Phase.TRANSFER)
 WITHIN_S = 20.0
 
 
-def begin(room: Room, proxy: Path, files: int) -> tuple[DetachedJob, int]:
+def begin(room: Room, files: int) -> tuple[DetachedJob, int]:
     owner = Owner(room.caller.identity, ACCOUNT)
-    proxy.write_text("secret")
-    job = DetachedJob(owner, "a" * 32, group(transfers(files)), room.store, str(proxy))
+    loan = Loan(room.settings.service.state_dir, Delegated(b"secret", time.time() + 60, limited=False))
+    job = DetachedJob(owner, "a" * 32, group(transfers(files)), room.store, loan)
     parts = job.prepare(Options(), room.pair.open, 5.0)
     stored = StoredJob(0, owner.dn, ACCOUNT, job.name, time.time(), 0.0, files, parts, None, 0.0, cancelled=False)
     number = room.store.begin(stored, [])
@@ -40,22 +42,22 @@ def states(room: Room, number: int) -> list[State]:
 
 def test_a_job_ends_with_all_outcomes_written_and_its_proxy_gone(room: Room, tmp_path: Path) -> None:
     room.pair.sizes = {b"/0": 5, b"/1": 6}
-    job, number = begin(room, tmp_path / "proxy", 3)
+    job, number = begin(room, 3)
     job.wait_news(0, time.monotonic() + WITHIN_S)
     assert room.store.outcomes(number, 0, 9)
     assert job.wait_ended(WITHIN_S)
     assert states(room, number) == [State.DONE, State.DONE, State.FAILED]
-    assert not (tmp_path / "proxy").exists()
+    assert not list(tmp_path.glob("*.pem"))
     (part,) = room.store._jobs("id = ?", (number,))[0].parts
     assert (part.stage, part.done, part.failed, part.total) == (Stage.ENDED.value, 2, 1, 11)
     assert {"begun", "described"} <= {step.name for step in part.steps}
     assert job.parts()[0].streams
 
 
-def test_a_stopped_job_fails_what_is_left_for_the_first_reason(room: Room, tmp_path: Path) -> None:
+def test_a_stopped_job_fails_what_is_left_for_the_first_reason(room: Room) -> None:
     room.pair.sizes = {b"/0": 5}
     room.pair.is_stalled = True
-    job, number = begin(room, tmp_path / "proxy", 1)
+    job, number = begin(room, 1)
     job.stop(WHY, is_cancelled=True)
     job.stop(Abandoned("later").problem(Side.DESTINATION, Phase.TRANSFER))
     assert job.wait_ended(WITHIN_S)
@@ -65,7 +67,7 @@ def test_a_stopped_job_fails_what_is_left_for_the_first_reason(room: Room, tmp_p
 
 
 def test_outcomes_wait_for_a_disk_that_is_full(
-    room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    room: Room, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("fdtd.detached.job.SAVE_AGAIN_S", 0.05)
     room.pair.sizes = {b"/0": 5}
@@ -77,7 +79,7 @@ def test_outcomes_wait_for_a_disk_that_is_full(
         record(store, number, outcomes)
 
     monkeypatch.setattr(DetachedStore, "record", fail)
-    job, number = begin(room, tmp_path / "proxy", 1)
+    job, number = begin(room, 1)
     assert job.wait_ended(WITHIN_S)
     assert states(room, number) == [State.DONE]
     assert "disk full" in caplog.text
