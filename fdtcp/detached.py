@@ -7,9 +7,9 @@ Decides what is asked and answered when a user hands a whole job over and comes 
     submit(files)  ... submit(files, last)      the job runs
 
 What is submitted before `last` is forgotten with the connection; a job that was submitted is there whatever becomes of
-the client.  The first two calls alone give a job that runs another proxy.  All calls are idempotent; only the owner's DN
-finds a job.  Here a job is everything that the user submitted: files of any source, in the user's order, which is what
-an outcome's index counts.
+the client.  The first two calls alone give a job that runs another proxy.  All calls are idempotent; only the owner's
+DN finds a job.  Here a job is everything that the user submitted: files of any source, in the user's order, which is
+what an outcome's index counts.
 """
 
 from __future__ import annotations
