@@ -20,4 +20,9 @@ def test_refused_people_get_the_status_of_permission() -> None:
 
 
 def test_only_what_passes_by_itself_is_retryable() -> None:
-    assert {cls.code for cls in OURS if cls.retryable} == {"channel-lost", "too-many-connections"}
+    assert {cls.code for cls in OURS if cls.retryable} == {
+        "accounts-unknown",
+        "channel-lost",
+        "renewal-failed",
+        "too-many-connections",
+    }

@@ -53,7 +53,7 @@ class MyproxyServer:
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
         if self._process is not None:
-            self._process.terminate()
+            self._process.kill()
         self._thread.join(WITHIN_S)
 
     def wait_ready(self) -> None:
@@ -92,7 +92,7 @@ class MyproxyServer:
                     if line.startswith("Starting myproxy-server"):
                         self._note(is_ready=True)
                         if self._stopping.is_set():
-                            self._process.terminate()
+                            self._process.kill()
             self._process.wait(WITHIN_S)
             self._note(is_ready=False)
 
