@@ -16,7 +16,7 @@ import pytest
 from authsvc import delegation
 from authsvc.credentials import Credential
 from authsvc.delegation import Delegation
-from tests.helpers.daemons import own_account
+from tests.helpers.daemons import own_account, wait_until
 from tests.helpers.detachedroom import caller_with
 from tests.helpers.pki import Pki
 
@@ -100,7 +100,8 @@ def test_a_delegated_proxy_moves_files_as_its_user(pki: Pki, server: GridFtp, tm
     copied = server.copy(proxy, source, destination)
     assert copied.returncode == 0, copied.stderr
     assert destination.read_bytes() == source.read_bytes()
-    assert pki.user_dn in server.log
+    # Its log is written a little later than its answers.
+    assert wait_until(lambda: pki.user_dn in server.log)
 
 
 def test_a_delegated_proxy_of_somebody_else_does_not(pki: Pki, server: GridFtp, tmp_path: Path) -> None:
