@@ -44,6 +44,9 @@ PROXIES: Final = "proxies"
 # How often is looked whether owners may still have what runs in their name, and for results that nobody fetched.
 LOOK_EVERY_S: Final = 10.0
 
+# A connection that is being opened cannot be called back: no user's timeout may keep threads of ours for longer.
+LONGEST_CONTACT_S: Final = 120.0
+
 # (dn, account, request) -> reply: the service's own.
 Answer = Callable[[str, str, contract.Request], contract.Reply]
 # (identity, account) -> account, or raises: the daemon's rules on accounts, as for a new connection.
@@ -118,7 +121,7 @@ class DetachedJobs:
                 self._settings.security.rules.trust,
             )
             try:
-                parts = job.prepare(options, openings.open, terms.contact)
+                parts = job.prepare(options, openings.open, min(terms.contact, LONGEST_CONTACT_S))
                 number = self._store.begin(_new(owner, submission, parts), map(Wanted.of, submission.transfers))
             except FdtError:
                 loan.end()
