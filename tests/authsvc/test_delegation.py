@@ -20,7 +20,9 @@ from authsvc import delegation, issuing
 from authsvc.credentials import Credential, check_files
 from authsvc.delegation import Delegated, Delegation
 from authsvc.errors import DelegationRefused
+from authsvc.recognition import SiteRules
 from tests.authsvc.listening import Listening
+from tests.authsvc.vomsing import VomsServer
 from tests.helpers.detachedroom import caller_with
 from tests.helpers.pki import Pki
 
@@ -60,6 +62,18 @@ def test_delegation_works_over_a_real_connection(pki: Pki, listening: Listening)
         "RSA PRIVATE KEY",
         *["CERTIFICATE"] * 2,
     ]
+
+
+def test_attributes_of_a_vo_survive_delegation(tmp_path: Path) -> None:
+    server = VomsServer(Pki(tmp_path / "pki"), tmp_path / "vomsdir")
+    chain = server.chain(server.grant())
+    proxy = server.pki.store(str(tmp_path / "voms"), chain[:2], server.forge.key)
+    with Listening(server.pki, rules=SiteRules(voms_dir=str(server.voms_dir))) as daemon:
+        for credential in (proxy, stored(server.pki, proxy, tmp_path / "lent")):
+            assert daemon.verdict(credential) == ("ok", server.pki.user_dn)
+    own, lent = (caller.identity for caller in daemon.callers)
+    assert own.fqans
+    assert (lent.fqans, lent.fqan_problem, lent.depth) == (own.fqans, "", own.depth + 1)
 
 
 def test_a_proxy_is_stored_for_the_daemon_alone(pki: Pki, tmp_path: Path) -> None:
