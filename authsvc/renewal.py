@@ -24,8 +24,8 @@ from typing import Final
 from cryptography import x509
 
 from authsvc import attributecert, chains
-from authsvc.credentials import Credential, check_files, explain
-from authsvc.errors import RenewalFailed
+from authsvc.credentials import MAX_FILE_BYTES, Credential, check_files, explain
+from authsvc.errors import BadCredential, RenewalFailed
 from authsvc.identity import proxy_info, subject_dn
 from authsvc.recognition import VOMS_EXTENSION
 from authsvc.service_config import RenewSettings
@@ -57,17 +57,16 @@ def renew(wanted: RenewSettings, ca_dir: str, now: float, *, force: bool = False
 
     Raises BadCredential, CredentialExpired or RenewalFailed; the old proxy is untouched then.
     """
-    owner = _check_old(wanted)
-    old = chains.read(wanted.proxy)
-    old_end = chains.first_end(old)
+    _check_old(wanted)
+    old_end = chains.first_end(chains.read(wanted.proxy))
     if not force and old_end.timestamp() - now >= wanted.when_left:
         return Renewed(wanted.name, wanted.proxy, old_end, is_new=False)
     # A directory of our own: the programs write the proxy in several steps, and nobody should see it half-made.
     with tempfile.TemporaryDirectory(prefix="authsvc-renew-") as directory:
         given, made = os.path.join(directory, "old"), os.path.join(directory, "new")
-        _copy(wanted.proxy, given)
+        owner = _copy(wanted.proxy, given)
         _run(wanted, ca_dir, given, made)
-        new = _check_new(wanted, ca_dir, Credential(made, made), old, now)
+        new = _check_new(wanted, ca_dir, Credential(made, made), chains.read(given), now)
         with open(made, "rb") as file:
             _install(file.read(), wanted.proxy, owner)
     new_end = chains.first_end(new)
@@ -80,8 +79,8 @@ def renew(wanted: RenewSettings, ca_dir: str, now: float, *, force: bool = False
     return Renewed(wanted.name, wanted.proxy, new_end, is_new=True, warning=warning)
 
 
-def _check_old(wanted: RenewSettings) -> tuple[int, int]:
-    """Refuse an old proxy that cannot be renewed; return whose it is.  Root may renew for others."""
+def _check_old(wanted: RenewSettings) -> None:
+    """Refuse an old proxy that cannot be renewed, with words that help.  Root may renew for others."""
     old = Credential(wanted.proxy, wanted.proxy)
     uid = os.geteuid()
     if uid == 0 and os.path.lexists(wanted.proxy):
@@ -91,17 +90,25 @@ def _check_old(wanted: RenewSettings) -> tuple[int, int]:
     for credential in (old, Credential(wanted.certificate, wanted.key)):
         if (bad := explain(credential)) is not None:
             raise bad
-    status = os.lstat(wanted.proxy)
-    return status.st_uid, status.st_gid
 
 
-def _copy(source: str, target: str) -> None:
-    """Copy a proxy; the copy is ours, which the grid's programs want of what they use."""
-    # O_NOFOLLOW: it was looked at, but its directory may be somebody else's.
-    with open(os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
-        content = file.read()
+def _copy(source: str, target: str) -> tuple[int, int]:
+    """Copy a proxy and return whose it is; the copy is ours, which the grid's programs want of what they use.
+
+    Owner and content come from one descriptor: the directory may be somebody else's, who puts a third one's proxy into
+    it just now.  The new proxy is then the third one's, too, and the somebody cannot read it.
+    """
+    try:
+        with open(os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            status = os.fstat(file.fileno())
+            content = file.read(MAX_FILE_BYTES)
+    except OSError as exc:
+        raise BadCredential(f"cannot read the proxy {source}: {exc.strerror}") from exc
+    if os.geteuid() not in (0, status.st_uid):
+        raise BadCredential(f"the proxy {source} belongs to uid {status.st_uid}")
     with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as copy:
         copy.write(content)
+    return status.st_uid, status.st_gid
 
 
 def command_of(wanted: RenewSettings, given: str, made: str) -> list[str]:

@@ -78,6 +78,20 @@ def test_a_proxy_is_renewed_and_takes_the_old_ones_place(server: MyproxyServer, 
 
 
 @needs_myproxy
+@pytest.mark.root
+def test_root_renews_for_an_account_and_the_proxy_stays_its_own(
+    server: MyproxyServer, pki: Pki, tmp_path: Path
+) -> None:
+    proxy = old_proxy(pki, tmp_path)
+    os.chown(proxy, 65534, 65534)
+    server.deposit(pki.user, "site", "renewable", renewer=host_dn(pki))
+    server.wait_ready()
+    assert renew(settings_of(pki, proxy, server.port), pki.certificates, time.time()).is_new
+    status = os.stat(proxy)
+    assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (65534, 65534, 0o600)
+
+
+@needs_myproxy
 def test_with_the_dn_as_username_and_a_deposit_that_ends_soon_it_warns(
     server: MyproxyServer, pki: Pki, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
