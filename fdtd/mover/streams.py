@@ -31,6 +31,9 @@ _KEEPALIVE_PROBES: Final = 3
 _BACKLOG: Final = 64
 
 
+# Within one host there is no path to probe, and bbr's pacing costs half of the rate (docs/performance.md).
+_UNPACED: Final = b"cubic"
+
 # How long a sender waits for room before it looks whether the peer has hung up.
 _LOOK_UP_S: Final = 1.0
 
@@ -76,8 +79,7 @@ def connect(endpoint: Endpoint, local: str, policy: Policy, timeout: float) -> s
     stream = socket.socket(family_of(endpoint.address), socket.SOCK_STREAM)
     try:
         _size_buffers(stream, policy)
-        if policy.congestion:
-            stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, policy.congestion.encode())
+        _choose_congestion(stream, endpoint.address, policy)
         if local:
             stream.bind((local, 0))
         stream.settimeout(timeout)
@@ -86,6 +88,30 @@ def connect(endpoint: Endpoint, local: str, policy: Policy, timeout: float) -> s
         stream.close()
         raise
     return stream
+
+
+def _choose_congestion(stream: socket.socket, address: str, policy: Policy) -> None:
+    """Take what the policy says, else the kernel's default, but on the way to our own host no algorithm that paces.
+
+    Before connecting: a stream that was paced once stays paced.  Raises OSError for a name that the kernel refuses.
+    """
+    if policy.congestion:
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, policy.congestion.encode())
+    elif is_here(address):
+        try:
+            stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, _UNPACED)
+        except OSError:
+            pass  # not built into this kernel, or not for this account: the default is only slower
+
+
+def is_here(address: str) -> bool:
+    """Whether a numeric address is one of this host's: then it can be bound."""
+    with socket.socket(family_of(address), socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+        return True
 
 
 def _size_buffers(stream: socket.socket, policy: Policy) -> None:

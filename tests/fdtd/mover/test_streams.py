@@ -42,6 +42,20 @@ def test_an_address_that_is_not_ours_is_an_error() -> None:
         streams.listen("192.0.2.1", (0,), Policy())
 
 
+def congestion_of(policy: Policy) -> str:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        endpoint = Endpoint("127.0.0.1", listener.getsockname()[1])
+        with streams.connect(endpoint, "", policy, 5.0) as stream:
+            return stream.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0").decode()
+
+
+def test_streams_within_one_host_are_not_paced_unless_somebody_says_so() -> None:
+    assert streams.is_here("127.0.0.1") and streams.is_here("::1")
+    assert not streams.is_here("192.0.2.1")
+    assert congestion_of(Policy()) == "cubic"
+    assert congestion_of(Policy(congestion="reno")) == "reno"
+
+
 def test_a_tuned_stream_notices_silence(pair: tuple[socket.socket, socket.socket]) -> None:
     streams.tune(pair[0], Policy(stall_timeout=0.1))
     with pytest.raises(StreamBroken):
