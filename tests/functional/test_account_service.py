@@ -11,6 +11,7 @@ import pytest
 
 from fdtcp.contract import About, AboutReply
 from fdtcp.errors import RemoteProblem
+from tests.authsvc.vomsing import VO, VomsServer
 from tests.helpers.accountservice import HOST, AccountService
 from tests.helpers.daemons import RunningDaemon, own_account, run_fdtd
 from tests.helpers.pki import Pki
@@ -88,3 +89,31 @@ def test_check_tries_the_service(service: AccountService, tmp_path: Path, pki: P
     assert good.returncode == 0, good.stderr
     service.stop()
     assert "Connection refused" in run_fdtd(config, "--check").stderr
+
+
+@pytest.mark.parametrize("has_service", [False, True])
+def test_a_role_in_a_vo_leads_to_its_account_and_a_dn_wins(has_service: bool, tmp_path: Path) -> None:
+    voms = VomsServer(Pki(tmp_path / "pki"), tmp_path / "vomsdir")
+    pki = voms.pki
+    proxy = voms.forge.store(voms.chain(voms.grant(fqans=(f"/{VO}/Role=production", f"/{VO}"))))
+    roles, people = f"/{VO}/Role=production {own_account()},more\n/{VO}/* nobody\n", "# nobody\n"
+    with AccountService(tmp_path / "a", pki, callers=(f"/O={pki.organisation}/CN=localhost",)) as service:
+        service.gridmap.write_text(people)
+        service.fqanmap.write_text(roles)
+        source = f"authsvc://{HOST}:{service.port}" if has_service else "file"
+        sections = {
+            "security": {"voms_dir": str(voms.voms_dir), "fqanmap": str(service.fqanmap)},
+            "accounts": {"source": source, "cache": "0s"},
+        }
+        with RunningDaemon(tmp_path / "d", pki, sections=sections, mapping=people) as daemon:
+            with daemon.connect(proxy) as client:
+                assert client.connection.hello.account == own_account()
+            with pytest.raises(RemoteProblem, match="is not in"):
+                daemon.connect(pki.proxy)
+            gridmap = service.gridmap if has_service else tmp_path / "d" / "grid-mapfile"
+            gridmap.write_text(f'"{pki.user_dn}" nobody\n')
+            # In this mode only the daemon's own account can be used, and it is among those that may be asked for.
+            with daemon.connect(proxy) as client:
+                assert client.connection.hello.account == own_account()
+            with pytest.raises(RemoteProblem, match="maps to 'nobody'"):
+                daemon.connect(pki.proxy)
