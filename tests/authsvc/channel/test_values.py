@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authsvc.channel.values import MAX_DEPTH, check, decode
+from authsvc.channel.values import MAX_DEPTH, MAX_ITEMS, check, decode
 from fdtcp.errors import ProtocolViolation
 
 PLAIN = st.recursive(
@@ -58,3 +58,21 @@ def test_a_value_that_holds_itself_is_refused() -> None:
     loop.append(loop)
     with pytest.raises(ProtocolViolation, match="nested"):
         check(loop)
+
+
+def test_the_extents_of_a_full_chunk_pass() -> None:
+    chunk = {"files": [[index, "write", [[1 << 40, 4 << 20, 1 << 31]] * 200] for index in range(1000)]}
+    assert decode(msgpack.packb(chunk)) == chunk
+
+
+@pytest.mark.parametrize(
+    "piece", [b"\x80", b"\x90", b"\x81\xa0\xc0", b"\x91\x90"], ids=["maps", "lists", "full maps", "lists in lists"]
+)
+def test_a_small_message_that_unfolds_to_very_much_is_refused(piece: bytes) -> None:
+    count = MAX_ITEMS // 2
+    with pytest.raises(ProtocolViolation, match="more than"):
+        decode(b"\xdd" + count.to_bytes(4, "big") + piece * count)
+    # Cut into lists that are small by themselves.
+    part = b"\xdc\x04\x00" + piece * 1024
+    with pytest.raises(ProtocolViolation, match="more than"):
+        decode(b"\xdc\x04\x00" + part * 1024)
