@@ -84,7 +84,7 @@ class ControlSocket:
             with connection:
                 try:
                     self._answer(connection)
-                except (OSError, ValueError) as exc:
+                except (OSError, ValueError, RecursionError) as exc:
                     _log.info("event=control-lost reason=%r", str(exc))
 
     def _answer(self, connection: socket.socket) -> None:
