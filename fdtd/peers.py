@@ -15,6 +15,9 @@ from fdtcp.contract import MAX_ENDPOINTS
 from fdtcp.model.order import Endpoint
 from fdtd.config import Network
 
+# What the registries hand out (RFC 4291, IANA).  Outside are NAT64 and IPv4-compatible addresses, which lead to an IPv4
+# address that no rule here has seen, and the site-local ones of old; Python calls all of them global.
+_UNICAST_6: Final = ipaddress.IPv6Network("2000::/3")
 # Below are the services of the system, which speak protocols that a stream of ours could be mistaken for.
 MIN_PORT: Final = 1024
 
@@ -60,6 +63,12 @@ def _why_refused(endpoint: Endpoint, listed: Sequence[Network], own: Sequence[Ne
         return None if any(address in network for network in listed) else f"not in {key}"
     if address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified:
         return f"loopback, link-local and multicast have to be listed in {key}"
-    if address.is_global or any(address in network for network in own):
+    if _is_global(address) or any(address in network for network in own):
         return None
     return f"neither global nor in a network of this host; list it in {key}"
+
+
+def _is_global(address: Address) -> bool:
+    if isinstance(address, ipaddress.IPv6Address) and (address not in _UNICAST_6 or address.sixtofour is not None):
+        return False
+    return address.is_global
