@@ -58,6 +58,7 @@ bench: $(VENV)/.dev
 
 docs: $(VENV)/.run
 	@$(BIN)/python docs/errortable.py > docs/errors.md
+	@$(BIN)/python docs/statediagrams.py > docs/states.md
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
