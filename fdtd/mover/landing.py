@@ -91,7 +91,7 @@ class Landing:
                 self.fail(file.index, verdict.problem)
             elif verdict.action is Action.SKIP:
                 self.receiver.finish(file.index)
-                self._conclude(arrival, End.SKIPPED, None)
+                self._conclude(arrival, End.SKIPPED, None, time.time())
 
     def touch(self) -> None:
         """Note that a frame has come."""
@@ -250,28 +250,32 @@ class Landing:
 
     # --- commit and journal -------------------------------------------------------------------------------------
 
-    def wait_checkpoint(self, item: Item) -> None:
-        """Wait until no checkpoint of the file is being made; a verified file gets no new one."""
+    def wait_checkpoints(self, items: list[Item]) -> None:
+        """Wait until no checkpoint of these files is being made; a verified file gets no new one."""
         with self.lock:
-            holding = self.holdings.get(item.file)
-        if holding is not None:
-            with holding.busy:
+            holdings = [self.holdings.get(item.file) for item in items]
+            busy = [holding.busy for holding in holdings if holding is not None and holding.busy.locked()]
+        for lock in busy:
+            with lock:
                 pass
 
-    def committed(self, item: Item, error: FdtError | None) -> None:
+    def committed(self, results: list[tuple[Item, FdtError | None]]) -> None:
         """Take the end of a commit."""
         with self.lock:
-            arrival = self.receiver.arrivals[item.file]
-            self.holdings.pop(item.file, None)
-            self.existing.pop(item.file, None)
-            if error is None:
-                self.receiver.finish(item.file)
-                same = arrival.action is Action.COMPARE
-                self._conclude(arrival, End.SKIPPED if same else End.DONE, None)
-            else:
-                self.fail(item.file, error.problem(Side.DESTINATION, Phase.COMMIT))
+            now = time.time()
+            for item, error in results:
+                arrival = self.receiver.arrivals[item.file]
+                self.holdings.pop(item.file, None)
+                self.existing.pop(item.file, None)
+                if error is None:
+                    self.receiver.finish(item.file)
+                    same = arrival.action is Action.COMPARE
+                    self._conclude(arrival, End.SKIPPED if same else End.DONE, None, now)
+                else:
+                    self.fail(item.file, error.problem(Side.DESTINATION, Phase.COMMIT))
             self.lock.notify_all()
-        item.partial.close()
+        for item, _ in results:
+            item.partial.close()
 
     def due_for_checkpoint(self, first_s: float, next_s: float) -> list[int]:
         """Return files that have something for their journal; see `Holding.is_due`."""
@@ -345,10 +349,10 @@ class Landing:
 
     def _conclude_failed(self, arrival: Arrival) -> None:
         assert arrival.problem is not None, "a failed file has a problem"
-        self._conclude(arrival, End.FAILED, arrival.problem)
+        self._conclude(arrival, End.FAILED, arrival.problem, time.time())
         self.let_go_if_final(arrival.file.index)
 
-    def _conclude(self, arrival: Arrival, state: End, problem: Problem | None) -> None:
+    def _conclude(self, arrival: Arrival, state: End, problem: Problem | None, now: float) -> None:
         file = arrival.file
         if arrival.told is not State.VERIFIED:
             self.waiting -= 1
@@ -358,13 +362,14 @@ class Landing:
         has_sum = state is End.DONE or (state is End.SKIPPED and arrival.end is not None)
         checksum = arrival.checksum.text(arrival.value) if has_sum else ""
         self.outcomes.append(
-            Outcome(file.index, state, file.size, arrival.moved, arrival.kept_bytes, checksum, time.time(), problem)
+            Outcome(file.index, state, file.size, arrival.moved, arrival.kept_bytes, checksum, now, problem)
         )
         self.open_files -= 1
         self.finished_files += 1
         # Only these are asked for again, by duplicates of blocks: the rest would be memory for nothing.
-        arrival.parts.clear()
-        arrival.starts = sorted(arrival.owned)
+        if arrival.parts:
+            arrival.parts.clear()
+            arrival.starts = sorted(arrival.owned)
         if self.open_files == 0:
             self.on_all_final()
 

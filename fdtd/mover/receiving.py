@@ -250,24 +250,13 @@ class ReceivingStream:
             self._buffer = memoryview(bytearray(header.length))
         payload = self._buffer[: header.length]
         read_exactly(self._stream, payload)
-        self.moved += header.length
+        files = decode_batch(header, payload)
+        self.moved += sum(entry.size for entry, _ in files)
         with self._landing.turn:
-            answers = self._take_files(header, payload)
+            refused = self._smalls.take(files)
+        answers = [encode_header(Header(Kind.NAK, OF_BATCH, 0, entry.file, 0, entry.size)) for entry in refused]
         answers.append(encode_header(Header(Kind.ACK, OF_BATCH, 0, header.file)))
         send_all(self._stream, b"".join(answers))
-
-    def _take_files(self, header: Header, payload: memoryview) -> list[bytes]:
-        """Write the files of a batch; returns answers for those that were damaged."""
-        answers = []
-        for entry, content in decode_batch(header, payload):
-            if not self._smalls.begin(entry):
-                continue
-            if self._checksum.update(content, self._checksum.start) == entry.checksum:
-                self._smalls.write(entry, content)
-                continue
-            if self._smalls.damaged(entry) is Reply.NAK:
-                answers.append(encode_header(Header(Kind.NAK, OF_BATCH, 0, entry.file, 0, entry.size)))
-        return answers
 
     def _answer(self, reply: Reply, file: int, offset: int = 0, length: int = 0) -> None:
         kind = Kind.NAK if reply is Reply.NAK else Kind.ACK

@@ -96,12 +96,10 @@ class Committer:
                 items, self._items = self._items, []
                 size, self._bytes = self._bytes, 0
             began = time.monotonic()
-            for item in items:
-                self._landing.wait_checkpoint(item)
+            self._landing.wait_checkpoints(items)
             results = commit(items, self._sync, self._landing.fail_volume, self._landing.turn)
             with self._landing.turn:
-                for item, error in results:
-                    self._landing.committed(item, error)
+                self._landing.committed(results)
             took = time.monotonic() - began
             self._rest_until = began + took + _REST * took
             failed = sum(error is not None for _, error in results)

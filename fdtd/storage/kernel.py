@@ -31,6 +31,9 @@ class _OpenHow(ctypes.Structure):
 
 
 _libc.syscall.restype = ctypes.c_long
+# Said once: guessing the types at each call takes longer than the call.
+_renameat2: Final = _libc.renameat2
+_renameat2.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
 
 
 def open_beneath(directory: int, path: bytes, flags: int, mode: int = 0) -> int:
@@ -56,7 +59,7 @@ def open_beneath(directory: int, path: bytes, flags: int, mode: int = 0) -> int:
 
 def rename_without_clobber(directory: int, old: bytes, new: bytes) -> None:
     """Rename within one directory, only if `new` does not exist.  Raises OSError (EEXIST)."""
-    if _libc.renameat2(directory, old, directory, new, _RENAME_NOREPLACE) == 0:
+    if _renameat2(directory, old, directory, new, _RENAME_NOREPLACE) == 0:
         return
     if ctypes.get_errno() not in (errno.EINVAL, errno.ENOSYS):
         raise _os_error(new)

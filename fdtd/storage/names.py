@@ -7,6 +7,7 @@ transfers of one file meet at one lock.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
@@ -19,6 +20,8 @@ _KEY_DIGITS: Final = 10
 _LONGEST_TAIL: Final = len(b".fdt-") + _KEY_DIGITS + len(b".journal")
 
 
+# Pre-flight asks for the names of a chunk, writing asks for them again.
+@lru_cache(maxsize=4096)
 def partial_name(name: bytes) -> bytes:
     """Return the name under which the file `name` is written until it is complete and safe."""
     return _stem(name) + b".part"

@@ -57,7 +57,17 @@ class FileSystem:
 class PosixPartial:
     """See `fdtd.storage.base.Partial`; holds the lock of its inode, a user of its directory, and one descriptor."""
 
-    __slots__ = ("_directories", "_directory", "_final", "_journal", "_name", "_path", "descriptor", "volume")
+    __slots__ = (
+        "_directories",
+        "_directory",
+        "_final",
+        "_identity",
+        "_journal",
+        "_name",
+        "_path",
+        "descriptor",
+        "volume",
+    )
 
     def __init__(
         self,
@@ -76,6 +86,7 @@ class PosixPartial:
         self._final = path.rstrip(b"/").rsplit(b"/", 1)[1]
         self._name = name
         self._journal = -1
+        self._identity: tuple[int, int] | None = None  # device and inode, once somebody has looked
 
     @property
     def path(self) -> bytes:
@@ -98,8 +109,11 @@ class PosixPartial:
     def dress(self, mode: int, mtime_ns: int) -> None:
         """Set mode and times; the access time is what a fresh file has."""
         try:
-            # Set even where the file was made with it: a default ACL may have masked it.
-            os.fchmod(self.descriptor, mode & 0o777)
+            held = os.fstat(self.descriptor)
+            self._identity = (held.st_dev, held.st_ino)
+            # A file that was made with it has it already, unless a default ACL has masked it.
+            if held.st_mode & 0o7777 != mode & 0o777:
+                os.fchmod(self.descriptor, mode & 0o777)
             os.utime(self.descriptor, ns=(mtime_ns, mtime_ns))
         except OSError as exc:
             raise destination_error(self._path, exc) from exc
@@ -113,8 +127,7 @@ class PosixPartial:
         directory = self._directory.descriptor
         try:
             named = os.stat(self._name, dir_fd=directory, follow_symlinks=False)
-            held = os.fstat(self.descriptor)
-            if (named.st_ino, named.st_dev) != (held.st_ino, held.st_dev):
+            if (named.st_dev, named.st_ino) != (self._identity or self.facts().identity):
                 raise DestinationVanished(f"{os.fsdecode(self.path)} was replaced by another file")
             if replace:
                 os.rename(self._name, self._final, src_dir_fd=directory, dst_dir_fd=directory)
