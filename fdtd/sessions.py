@@ -298,7 +298,7 @@ class Session:
         if not self._said_ended and self.problem is None:
             program = "reader" if self.key.side is Side.SOURCE else "writer"
             self.problem = MoverDied(f"the {program} ended with {how}").problem(self.key.side, Phase.TRANSFER)
-        if not self._said_ended and self.destination.waiting:
+        if self.destination.waiting:  # also after Ended: a writer that stops during a long sync leaves a partial
             self._move(Event.LOST)
             return [StartSweep(tuple(file.path for file in self.destination.waiting.values()), self.discard)]
         self._move(Event.GONE)

@@ -199,10 +199,11 @@ def test_a_killed_reader_needs_no_sweep() -> None:
     assert one.problem is not None and one.problem.side is Side.SOURCE
 
 
-def test_files_that_a_writer_forgot_fail() -> None:
+def test_files_that_a_writer_forgot_are_swept_for_and_fail() -> None:
     one = expecting(0, 1)
     one.on_message(order.Ended(), 0.0)
-    assert outcomes(one.on_exit("status 0")) == {0: State.FAILED, 1: State.FAILED}
+    assert one.on_exit("status 0") == [do.StartSweep((b"/data/f0", b"/data/f1"), False)]
+    assert outcomes(one.on_swept([])) == {0: State.FAILED, 1: State.FAILED}
     assert one.problem is not None and one.problem.code == "mover-died"
 
 
@@ -211,6 +212,7 @@ def test_the_writers_own_reason_goes_to_the_files_that_are_left() -> None:
     one = expecting(0)
     one.on_message(order.Ended(full), 0.0)
     one.on_exit("status 1")
+    one.on_swept([])
     assert one.destination.outcomes[0].problem == full
 
 
