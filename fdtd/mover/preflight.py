@@ -51,7 +51,7 @@ class Preflight:
         site = self._destinations.look(file.path)
         if site.existing is not None and self._policy.on_exists is not OnExists.OVERWRITE:
             return Decision(Verdict(file.index, self._action_for_existing(file, site.existing.size)))
-        partial, kept = self._left(file)
+        partial, kept = (None, ()) if site.bare else self._left(file)
         try:
             self._promise(file, site, sum(extent.length for extent in kept))
         except FdtError:

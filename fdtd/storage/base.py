@@ -63,6 +63,7 @@ class Site:
     existing: Facts | None
     device: int
     free: int  # bytes that the account may still write there
+    bare: bool = False  # its directory is not there yet, so no earlier attempt has left anything in it
 
 
 class Committable(Protocol):

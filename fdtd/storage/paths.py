@@ -95,9 +95,12 @@ def split_path(path: bytes) -> tuple[bytes, ...]:
 
 
 class Directory:
-    """An open directory.  `made_in` is the directory in which we made it, until that one has been synced."""
+    """An open directory.  `made_in` is the directory in which we made it, until that one has been synced.
 
-    __slots__ = ("descriptor", "device", "key", "made_in", "users")
+    `free` is what pre-flight found when it looked `surveyed_at`.
+    """
+
+    __slots__ = ("descriptor", "device", "free", "key", "made_in", "surveyed_at", "users")
 
     def __init__(self, key: tuple[int, tuple[bytes, ...]], descriptor: int, made_in: Directory | None) -> None:
         self.key = key
@@ -105,6 +108,8 @@ class Directory:
         self.device = os.fstat(descriptor).st_dev
         self.made_in = made_in
         self.users = 0
+        self.free = 0
+        self.surveyed_at = float("-inf")
 
     def sync(self) -> None:
         """Make the names in it safe, and its own name where we made it.  Raises OSError."""

@@ -10,6 +10,7 @@ import fcntl
 import os
 import stat
 import threading
+import time
 from typing import Final
 
 from fdtcp.errors import (
@@ -34,6 +35,11 @@ _OPEN_EXISTING: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTT
 _CLAIM_ATTEMPTS: Final = 10
 
 
+# Pre-flight looks at thousands of files of one directory in a row: whether it is there, may be written and has room is
+# asked once a second, not for each of them.  Whoever writes finds out for himself.
+_SURVEY_S: Final = 1.0
+
+
 class DirectoryVanished(Exception):
     """A directory was removed while it was open here."""
 
@@ -45,13 +51,20 @@ class PosixDestinations:
         self._directories = Directories(prefixes, new_mode)
         self._lock = threading.Lock()
         self._volumes: dict[int, FileSystem] = {}
+        # Directories that are not there yet: until when that is believed, and what is known of their files.
+        self._bare: dict[bytes, tuple[float, Site]] = {}
 
     def look(self, path: bytes) -> Site:
         """Look at a destination; see `fdtd.storage.base.Destinations`."""
+        directory_path = path.rpartition(b"/")[0]
+        if (seen := self._bare.get(directory_path)) is not None and time.monotonic() < seen[0]:
+            return seen[1]
         try:
             directory, name = self._directories.parent_of(path)
         except FileNotFoundError:
-            return self._look_above(path)
+            site = self._look_above(path)
+            self._bare[directory_path] = (time.monotonic() + _SURVEY_S, site)
+            return site
         except OSError as exc:
             raise destination_error(path, exc) from exc
         try:
@@ -67,16 +80,14 @@ class PosixDestinations:
         except OSError as exc:
             raise destination_error(path, exc) from exc
         try:
-            _check_writable(directory, path)
-            return Site(None, directory.device, _free_bytes(directory))
+            return Site(None, directory.device, _survey(directory, path), bare=True)
         except OSError as exc:
             raise destination_error(path, exc) from exc
         finally:
             self._directories.release(directory)
 
     def _look_in(self, directory: Directory, name: bytes, path: bytes) -> Site:
-        _check_writable(directory, path)
-        free = _free_bytes(directory)
+        free = _survey(directory, path)
         try:
             status = os.stat(name, dir_fd=directory.descriptor, follow_symlinks=False)
         except FileNotFoundError:
@@ -128,6 +139,8 @@ class PosixDestinations:
             return self._claim_in(path, mode, start_over)
 
     def _claim_in(self, path: bytes, mode: int, start_over: bool) -> PosixPartial | None:
+        if self._bare:
+            self._bare.pop(path.rpartition(b"/")[0], None)  # it is about to be made
         try:
             directory, name = self._directories.parent_of(path, make=start_over)
         except FileNotFoundError as exc:
@@ -228,6 +241,16 @@ def _remove_quietly(directory: Directory, name: bytes) -> None:
         os.unlink(name, dir_fd=directory.descriptor)
     except FileNotFoundError:
         pass  # most partials have none
+
+
+def _survey(directory: Directory, path: bytes) -> int:
+    """Return the free bytes of a directory that may be written.  Raises DestinationUnwritable, DestinationFailed."""
+    now = time.monotonic()
+    if now - directory.surveyed_at > _SURVEY_S:
+        _check_writable(directory, path)
+        directory.free = _free_bytes(directory)
+        directory.surveyed_at = now
+    return directory.free
 
 
 def _check_writable(directory: Directory, path: bytes) -> None:

@@ -67,3 +67,17 @@ def test_an_orphaned_journal_is_removed_when_somebody_looks(destinations: PosixD
     assert len(os.listdir(tmp_path)) == 1
     assert destinations.claim_left(path) is None
     assert not os.listdir(tmp_path)
+
+
+def test_a_directory_that_was_missing_is_looked_at_anew_once_it_was_made(tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path / "new" / "file")
+    with Prefixes([os.fsencode(tmp_path)]) as prefixes:
+        destinations = PosixDestinations(prefixes)
+        assert destinations.look(path).bare and destinations.look(path).bare
+        partial = destinations.claim(path, 0o600, journal=False)
+        site = destinations.look(path)
+        assert not site.bare and site.existing is None
+        partial.publish(replace=False)
+        assert destinations.look(path).existing is not None
+        partial.close()
+        destinations.close()
