@@ -71,7 +71,8 @@ class Attributes:
                 self._check(item, certificates[-1], dt.datetime.fromtimestamp(now, dt.UTC))
                 fqans |= dict.fromkeys(item.fqans)
                 end = min(end, item.not_after.timestamp())
-        except ValueError as exc:
+        except (ValueError, OverflowError, UnsupportedAlgorithm, x509.DuplicateExtension, crypto.Error) as exc:
+            # What libraries raise for years before Christ, keys of unknown kinds, and doubled extensions.
             raise BadAttributes(str(exc)) from exc
         except FdtError as exc:
             raise BadAttributes(exc.reason) from exc

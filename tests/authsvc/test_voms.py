@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -71,11 +72,14 @@ def test_attributes_for_this_host_count_here(server: VomsServer) -> None:
     assert read(server, server.chain(server.grant(targets=("elsewhere.example.org", "LOCALHOST")))) == GOOD
 
 
+# Of all that a date can say: nothing can be taken away from it.
+FIRST_MINUTE = dt.datetime(1, 1, 1, 0, 1, tzinfo=dt.UTC)
 # What each hostile one is called, how it is made, and what is said of it.
 Hostile = tuple[Callable[[VomsServer], list[Grant | bytes]], str]
 HOSTILE: dict[str, Hostile] = {
     "expired": (lambda s: [s.grant(start=-2 * HOUR, end=-HOUR)], "they expired at"),
     "of the future": (lambda s: [s.grant(start=HOUR, end=2 * HOUR)], "hold only from"),
+    "of the first year": (lambda s: [s.grant(start=FIRST_MINUTE - dt.datetime.now(dt.UTC))], "out of range"),
     "another's": (lambda s: [s.grant(holder=s.certificate)], "somebody else"),
     "another number's": (lambda s: [s.grant(holder_serial=4711)], "somebody else"),
     "meant for another host": (lambda s: [s.grant(targets=("elsewhere.example.org",))], "other hosts .elsewhere"),

@@ -129,7 +129,8 @@ def _directory(name: x509.Name) -> bytes:
 
 
 def _time(when: dt.datetime) -> bytes:
-    return wrap(_GENERALIZED_TIME, when.strftime("%Y%m%d%H%M%SZ").encode())
+    # strftime writes the year 1 as "1".
+    return wrap(_GENERALIZED_TIME, (f"{when.year:04}" + when.strftime("%m%d%H%M%SZ")).encode())
 
 
 def _extension(oid: str, critical: bool, value: bytes) -> bytes:
