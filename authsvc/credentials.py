@@ -36,6 +36,11 @@ class Credential:
         """Whether one file holds the chain and the key, as proxies do."""
         return self.cert_path == self.key_path
 
+    @property
+    def another(self) -> str:
+        """How to get another one: a user makes a proxy himself, a host's certificate is its CA's."""
+        return MAKE_PROXY if self.is_proxy_file else "let its CA issue a new one"
+
 
 def find_proxy(explicit: str | None, environ: Mapping[str, str], uid: int) -> Credential:
     """Return the user's proxy: the file named by -x, else $X509_USER_PROXY, else /tmp/x509up_u<uid>.
@@ -59,7 +64,9 @@ def check_files(credential: Credential, uid: int) -> None:
     if status.st_uid != uid:
         raise BadCredential(
             f"the {what} {credential.key_path} belongs to uid {status.st_uid}, not to {uid} who uses it",
-            remedy=f"give it to the right owner, or {MAKE_PROXY}",
+            remedy=f"give it to the right owner, or {MAKE_PROXY}"
+            if credential.is_proxy_file
+            else "run this as that account, or give it the key",
         )
     mode = stat.S_IMODE(status.st_mode)
     if mode & 0o077:
@@ -116,7 +123,7 @@ def explain(credential: Credential, now: float | None = None) -> FdtError | None
         chain = x509.load_pem_x509_certificates(_content(credential.cert_path))
     except ValueError:
         return BadCredential(
-            f"{credential.cert_path} holds no readable certificate: not PEM, or cut off", remedy=MAKE_PROXY
+            f"{credential.cert_path} holds no readable certificate: not PEM, or cut off", remedy=credential.another
         )
     except OSError as exc:
         return BadCredential(f"cannot read {credential.cert_path}: {exc.strerror}", remedy="check its owner and mode")
@@ -128,7 +135,7 @@ def explain(credential: Credential, now: float | None = None) -> FdtError | None
             remedy="use a proxy, or a key without a pass phrase",
         )
     except ValueError:
-        return BadCredential(f"{credential.key_path} holds no readable private key", remedy=MAKE_PROXY)
+        return BadCredential(f"{credential.key_path} holds no readable private key", remedy=credential.another)
     except OSError as exc:
         return BadCredential(f"cannot read {credential.key_path}: {exc.strerror}", remedy="check its owner and mode")
     if key.public_key() != chain[0].public_key():
@@ -136,7 +143,7 @@ def explain(credential: Credential, now: float | None = None) -> FdtError | None
             f"the key in {credential.key_path} does not belong to the first certificate in {credential.cert_path}",
             remedy="put the certificate that was made for this key first, then the key, then the rest of the chain",
         )
-    return _explain_dates(credential.cert_path, chain, time.time() if now is None else now)
+    return _explain_dates(credential, chain, time.time() if now is None else now)
 
 
 def _content(path: str) -> bytes:
@@ -144,13 +151,14 @@ def _content(path: str) -> bytes:
         return file.read(MAX_FILE_BYTES)
 
 
-def _explain_dates(path: str, chain: list[x509.Certificate], now: float) -> FdtError | None:
+def _explain_dates(credential: Credential, chain: list[x509.Certificate], now: float) -> FdtError | None:
+    path = credential.cert_path
     for certificate in chain:
         name = certificate.subject.rfc4514_string()
         end, start = certificate.not_valid_after_utc, certificate.not_valid_before_utc
         if end.timestamp() <= now:
             return CredentialExpired(
-                f"{path}: the certificate {name} expired at {end:%Y-%m-%d %H:%M:%S} UTC", remedy=MAKE_PROXY
+                f"{path}: the certificate {name} expired at {end:%Y-%m-%d %H:%M:%S} UTC", remedy=credential.another
             )
         if start.timestamp() > now:
             return BadCredential(

@@ -12,7 +12,7 @@ import time
 from typing import Final
 
 from authsvc import der
-from authsvc.credentials import MAKE_PROXY, MAX_FILE_BYTES, Credential
+from authsvc.credentials import MAX_FILE_BYTES, Credential
 from authsvc.errors import CredentialExpired
 
 # CAs need days to issue a new host certificate, and people go on holidays.
@@ -52,9 +52,8 @@ def warning(credential: Credential, now: float) -> str | None:
 
     Raises CredentialExpired.  A file that cannot be read is somebody else's to complain about.
     """
-    what, patience, remedy = ("proxy", PROXY_WARN_S, MAKE_PROXY)
-    if not credential.is_proxy_file:
-        what, patience, remedy = ("certificate", HOST_WARN_S, "let its CA issue a new one")
+    what, patience = ("proxy", PROXY_WARN_S) if credential.is_proxy_file else ("certificate", HOST_WARN_S)
+    remedy = credential.another
     try:
         end = first_end(credential.cert_path)
     except (OSError, ValueError):

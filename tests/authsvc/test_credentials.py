@@ -56,6 +56,12 @@ def test_another_owner_is_refused(proxy: Path) -> None:
         check_files(both(proxy), UID + 1)
 
 
+def test_nobody_is_told_to_make_a_proxy_of_a_host_s_key(pki: Pki) -> None:
+    with pytest.raises(BadCredential, match=r"the key .* belongs to uid") as refused:
+        check_files(pki.host, UID + 1)
+    assert "proxy" not in refused.value.remedy
+
+
 def test_a_symlink_is_refused(proxy: Path) -> None:
     link = proxy.with_name("link")
     link.symlink_to(proxy)
