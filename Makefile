@@ -8,7 +8,10 @@ WORKERS ?= 3
 # Where pip looks is the machine's own business; a newer pip than the venv's is not needed.
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo test test-long lint format bench docs tools clean help
+# Where `make install` puts the programs of a storage host.
+PREFIX ?= /opt/fdtcp
+
+.PHONY: demo test test-long lint format bench docs tools install clean help
 
 help:
 	@echo "make demo       move a generated data set between two daemons on this machine (SIZE=8GiB for more)"
@@ -16,6 +19,7 @@ help:
 	@echo "make test-long  the long forms as well"
 	@echo "make lint       format, style, types, import contracts"
 	@echo "make bench      compare with GridFTP, cp and iperf3 (installs them if run as root on Debian)"
+	@echo "make install    as root: a storage host's programs, units and accounts, into $(PREFIX), /etc and /usr/libexec"
 	@echo "make docs       write the generated pages in docs/ anew"
 
 $(VENV)/.run: pyproject.toml setup.py
@@ -59,6 +63,25 @@ bench: $(VENV)/.dev
 docs: $(VENV)/.run
 	@$(BIN)/python docs/errortable.py > docs/errors.md
 	@$(BIN)/python docs/statediagrams.py > docs/states.md
+
+# An interpreter that all accounts can read, so not one in somebody's home.  What is configured already is left alone.
+install: PYTHON = /usr/bin/python3
+install:
+	@test "$$(id -u)" = 0 || { echo "make install is for root" >&2; exit 1; }
+	$(PYTHON) -m venv $(PREFIX)
+	$(PREFIX)/bin/python -m pip install --quiet --upgrade .
+	ln -sf $(addprefix $(PREFIX)/bin/,fdtcp fdtd authsvc) /usr/local/bin/
+	getent group fdtusers >/dev/null || groupadd -r fdtusers
+	getent passwd fdt >/dev/null || useradd -r -U -d /var/lib/fdtd -s /usr/sbin/nologin fdt
+	install -d -o fdt -g fdt -m 750 /var/lib/fdtd /var/log/fdtd /run/fdtd
+	install -d /usr/libexec/fdtd /etc/fdtcp
+	sed 's|/usr/bin/python3|$(PREFIX)/bin/python3|' etc/mover > /usr/libexec/fdtd/mover
+	chmod 755 /usr/libexec/fdtd/mover
+	install -m 440 etc/sudoers.fdtd /etc/sudoers.d/fdtd
+	for unit in systemd/*.service systemd/*.timer; do \
+	    sed 's|=/usr/bin/|=$(PREFIX)/bin/|' $$unit > /etc/systemd/system/$${unit##*/} || exit 1; done
+	for file in fdtd.conf fdtcp.conf authsvc.conf; do \
+	    test -e /etc/fdtcp/$$file || install -m 644 etc/$$file /etc/fdtcp/$$file || exit 1; done
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
