@@ -78,6 +78,12 @@ class Launcher:
                 future.add_done_callback(_dispose)
             raise MoverNotStarted(f"no process within {LAUNCH_TIMEOUT_S:g} s", phase=Phase.PREPARE) from None
 
+    def doubt(self, account: str) -> str:
+        """Say what to suspect when a mover of `account` ended without a word; empty where nothing stands between."""
+        if self._accounts.mode != "sudo":
+            return ""
+        return f" before its first word (may sudo start movers as {account}? The sudoers file of fdtd says who)"
+
     def _run(self) -> None:
         while (request := self._requests.get()) is not None:
             launch, future = request

@@ -91,6 +91,7 @@ class LiveSession:
         self._cond = threading.Condition()
         self._mover: RunningMover | None = None
         self._started = False
+        self._was_heard = False
         self._leased: tuple[Endpoint, ...] = ()
         self._finish_by: float | None = None
 
@@ -326,6 +327,7 @@ class LiveSession:
 
     def _on_message(self, message: Message) -> None:
         with self._cond:
+            self._was_heard = True
             self._perform(self.session.on_message(message, time.monotonic()))
         if isinstance(message, Progress):
             self._tools.emit(progress_record(self._tools.host, self.key.job, self.key.side, message, time.time()))
@@ -339,7 +341,8 @@ class LiveSession:
             self._event("mover-ended", f"how={how!r}")
             self._tools.ports.release(self._leased)
             self._leased = ()
-            self._perform(self.session.on_exit(how))
+            doubt = "" if self._was_heard else self._tools.launcher.doubt(self.key.account)
+            self._perform(self.session.on_exit(how + doubt))
 
     def _event(self, name: str, facts: str) -> None:
         _log.info("event=%s job=%s side=%s account=%s %s", name, self.key.job, self.key.side, self.key.account, facts)

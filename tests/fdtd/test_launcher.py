@@ -80,6 +80,11 @@ def test_sudo_is_asked_for_one_fixed_program_without_arguments(tmp_path: Path) -
     assert output.decode().split("\n") == ["-n", "-u", "alice", "/usr/libexec/fdtd/mover", ""]
 
 
+def test_only_sudo_is_suspected_when_a_mover_says_nothing() -> None:
+    assert "as alice?" in Launcher(AccountSettings("sudo", 1000, False, "/usr/bin/sudo", "/x")).doubt("alice")
+    assert Launcher(SAME).doubt("alice") == ""
+
+
 def test_the_log_is_the_daemons_and_not_for_everybody(tmp_path: Path) -> None:
     command = (sys.executable, "-I", "-c", "import sys; print('trouble', file=sys.stderr)")
     with Launcher(SAME, command) as launcher, launcher.launch(own_account(), str(tmp_path / "log")) as process:

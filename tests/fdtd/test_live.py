@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import psutil
 import pytest
 
 from fdtcp.errors import Side
-from fdtcp.model.order import Action, Endpoint, ReleasedFile, State
+from fdtcp.model.order import Action, Endpoint, Policy, ReleasedFile, State
+from fdtd.config import AccountSettings
 from fdtd.errors import MoverNotStarted, SessionOver
+from fdtd.launcher import Launcher
 from fdtd.live import LiveSession
 from tests.fdtd.conftest import RigMaker, file, source
 
@@ -61,6 +65,19 @@ def test_a_source_answers_and_ends_when_all_is_released(make_rig: RigMaker) -> N
     assert live.wait_ended(LONG)
     reply = live.watch(0, 1.0)
     assert reply.ended and reply.problem is None
+
+
+def test_who_may_not_be_become_by_sudo_hears_of_it(make_rig: RigMaker, tmp_path: Path) -> None:
+    sudo = tmp_path / "sudo"
+    sudo.write_text("#!/bin/sh\necho sudo: a password is required >&2\nexit 1\n")
+    sudo.chmod(0o755)
+    rig = make_rig("obedient")
+    with Launcher(AccountSettings("sudo", 1000, False, str(sudo), "/nonexistent")) as launcher:
+        live = rig.registry.open(rig.key(), Policy(), ("127.1.0.2",), (b"/",), replace(rig.tools, launcher=launcher))
+        assert live.wait_ended(LONG)
+    problem = live.watch(0, 1.0).problem
+    assert problem is not None and problem.code == "mover-died"
+    assert f"status 1 before its first word (may sudo start movers as {live.key.account}?" in problem.reason
 
 
 def test_a_killed_writer_is_swept_for_and_its_files_fail(make_rig: RigMaker) -> None:
