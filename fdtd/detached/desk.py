@@ -49,7 +49,8 @@ if TYPE_CHECKING:
     from authsvc.channel import Caller
 
 _JOB: Final = re.compile(r"[0-9a-f]{32}")
-# Files of submissions that are being made, of all connections together: each has some 700 bytes in memory.
+# Files of submissions that are being made, of all connections together: each has some 700 bytes in memory.  One owner has
+# half of them at most (MAX_FILES), so that nobody can keep all others out by never coming to an end.
 MAX_FILES_IN_HAND: Final = 2 * MAX_FILES
 # As fdtcp's --timeout, which a person chose.
 MAX_CONTACT_S: Final = 86_400.0
@@ -79,10 +80,10 @@ class Desks:
 
         return call
 
-    def files_in_hand(self) -> int:
-        """Count the files of all submissions that are being made."""
+    def files_in_hand(self, dn: str | None = None) -> int:
+        """Count the files of all submissions that are being made, or of those of one owner."""
         with self._lock:
-            return sum(desk.files for desk in self._open)
+            return sum(desk.files for desk in self._open if dn in (None, desk.dn))
 
 
 class Desk:
@@ -90,7 +91,7 @@ class Desk:
 
     def __init__(self, caller: Caller, desks: Desks) -> None:
         self._caller = caller
-        self._dn = caller.identity.dn
+        self.dn = caller.identity.dn
         self._desks = desks
         self._jobs = desks.jobs
         self._delegation = Delegation(caller)
@@ -122,15 +123,15 @@ class Desk:
             case Follow(job, cursor, wait):
                 if cursor < 0:
                     raise ProtocolViolation("a cursor is not negative")
-                return self._jobs.follow(self._dn, job, cursor, wait)
+                return self._jobs.follow(self.dn, job, cursor, wait)
             case Recall(job, position):
                 if position < 0:
                     raise ProtocolViolation("a position is not negative")
-                return RecallReply(self._jobs.recall(self._dn, job, position))
+                return RecallReply(self._jobs.recall(self.dn, job, position))
             case Cancel(job):
-                self._jobs.cancel(self._dn, job)
+                self._jobs.cancel(self.dn, job)
             case Forget(job):
-                self._jobs.forget(self._dn, job)
+                self._jobs.forget(self.dn, job)
         return Done()
 
     def _begin(self, job: str) -> DelegateBeginReply:
@@ -148,12 +149,12 @@ class Desk:
         if request.job != self._job:
             raise DelegationRefused("a delegation was finished for another job than it was begun for")
         self._delegated = self._delegation.finish(request.chain)
-        if self._jobs.knows(self._dn, request.job):
-            self._jobs.renew(self._dn, request.job, self._delegated)
+        if self._jobs.knows(self.dn, request.job):
+            self._jobs.renew(self.dn, request.job, self._delegated)
         return DelegateFinishReply(self._delegated.not_after)
 
     def _submit(self, request: Submit) -> Done:
-        if self._jobs.knows(self._dn, request.job):
+        if self._jobs.knows(self.dn, request.job):
             return Done()  # the answer to the last call was lost, and it is made again
         if request.job != self._job or self._delegated is None:
             raise DelegationRefused("a job is submitted after a proxy was delegated for it, on the same connection")
@@ -173,6 +174,8 @@ class Desk:
             raise ProtocolViolation(f"file {len(self._transfers)} was due, and {request.position} came")
         if len(self._transfers) + len(request.files) > MAX_FILES:
             raise OptionRefused(f"a detached job has at most {MAX_FILES} files", phase=Phase.PREPARE)
+        if self._desks.files_in_hand(self.dn) + len(request.files) > MAX_FILES:
+            raise TooManySessions("you are submitting too many files at once", phase=Phase.PREPARE)
         if self._desks.files_in_hand() + len(request.files) > MAX_FILES_IN_HAND:
             raise TooManySessions("too many jobs are being submitted at once", phase=Phase.PREPARE)
         if self._terms is None:

@@ -154,7 +154,11 @@ def test_memory_for_submissions_is_bounded(room: Room, monkeypatch: pytest.Monke
     monkeypatch.setattr("fdtd.detached.desk.MAX_FILES", 3)
     first, second = delegated(room), delegated(room)
     ask(first, Submit(JOB, TERMS, 0, FILES, last=False))
-    with pytest.raises(TooManySessions):
+    with pytest.raises(TooManySessions, match="you are submitting"):
         ask(second, Submit(JOB, TERMS, 0, FILES, last=False))
+    monkeypatch.setattr("fdtd.detached.desk.MAX_FILES", 100)
+    with pytest.raises(TooManySessions, match="too many jobs"):
+        ask(second, Submit(JOB, TERMS, 0, FILES, last=False))
+    monkeypatch.setattr("fdtd.detached.desk.MAX_FILES", 3)
     with pytest.raises(OptionRefused, match="at most 3 files"):
         ask(first, Submit(JOB, TERMS, 2, FILES, last=False))
