@@ -35,11 +35,15 @@ class LabFailed(FdtError):
 
 @dataclass(frozen=True, slots=True)
 class LabHost:
-    """One of the two hosts; `data` are the addresses of its data interfaces."""
+    """One of the two hosts; `data` are the addresses of its data interfaces.
+
+    `command` stands before each command that runs there: a laboratory may spread over network namespaces.
+    """
 
     name: str
     control: str
     data: tuple[str, ...]
+    command: tuple[str, ...] = ()
 
 
 SOURCE: Final = LabHost("source", "127.0.0.2", ("127.1.0.2", "127.2.0.2"))
@@ -67,12 +71,14 @@ class Lab:
     """The laboratory in `directory`.  A context manager.
 
     `extra` are more lines for fdtd.conf by section, `shared` directories that both hosts may read and write besides
-    their own.
+    their own; `peers` are the networks that data may come from.
     """
 
     directory: str
     extra: Mapping[str, str] = field(default_factory=dict)
     shared: tuple[str, ...] = ()
+    hosts: tuple[LabHost, LabHost] = (SOURCE, DESTINATION)
+    peers: str = "127.1.0.0/16, 127.2.0.0/16"
     daemons: dict[str, LabDaemon] = field(default_factory=dict)
 
     @property
@@ -110,7 +116,7 @@ class Lab:
         chain, _ = ca.load(user)
         with open(self.gridmap, "w", encoding="utf-8") as file:
             file.write(f'"{subject_dn(chain[0])}" {account()}\n')
-        for host in (SOURCE, DESTINATION):
+        for host in self.hosts:
             credential = ca.issue_host(authority, host.control)
             os.makedirs(self.data(host))
             for name in ("log", "state", "run"):
@@ -123,7 +129,7 @@ class Lab:
         log = os.path.join(self.directory, host.name, "fdtd.out")
         with open(log, "ab") as stderr:
             process = subprocess.Popen(
-                [sys.executable, "-m", "fdtd.cli", "--config", self._config(host)],
+                [*host.command, sys.executable, "-m", "fdtd.cli", "--config", self._config(host)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
@@ -178,7 +184,7 @@ class Lab:
             "security": f"certificate = {certificate}\nkey = {key}\nca_dir = {self.ca_dir}\ngridmap = {self.gridmap}",
             # Everything runs as the user who shows it; for root fdtd wants to be told that this is meant.
             "accounts": f"mode = same\nallow_root_self = {'yes' if os.geteuid() == 0 else 'no'}",
-            "data": f"interfaces = {', '.join(host.data)}\npeers = 127.1.0.0/16, 127.2.0.0/16",
+            "data": f"interfaces = {', '.join(host.data)}\npeers = {self.peers}",
             "detached": "sources = 127.0.0.0/8,",
             "paths": f"read = {prefixes}\nwrite = {prefixes}",
         }
