@@ -31,7 +31,7 @@ def render() -> str:
     from fdtd import sessions
     from fdtd.mover import receiver, sender
 
-    pages = [
+    pages: list[tuple[str, str, list[Move]]] = [
         ("A job, as the client drives it", "fdtcp/stages.py", _moves(stages.MOVES.items())),
         ("A session, as a daemon keeps it", "fdtd/sessions.py", _moves(sessions.MOVES.items())),
         (
