@@ -49,8 +49,8 @@ if TYPE_CHECKING:
     from authsvc.channel import Caller
 
 _JOB: Final = re.compile(r"[0-9a-f]{32}")
-# Files of submissions that are being made, of all connections together: each has some 700 bytes in memory.  One owner has
-# half of them at most (MAX_FILES), so that nobody can keep all others out by never coming to an end.
+# Files of submissions that are being made, of all connections together: each has some 700 bytes in memory.  One owner
+# has half of them at most (MAX_FILES), so that nobody can keep all others out by never coming to an end.
 MAX_FILES_IN_HAND: Final = 2 * MAX_FILES
 # As fdtcp's --timeout, which a person chose.
 MAX_CONTACT_S: Final = 86_400.0
