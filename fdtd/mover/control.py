@@ -14,7 +14,7 @@ import threading
 import time
 from typing import Final
 
-from fdtcp.errors import ProtocolViolation
+from fdtcp.errors import FdtError, ProtocolViolation
 from fdtcp.model.order import MAX_LINE_BYTES, Message, Order, Stop, decode_order_line, encode_line
 
 # The daemon counts on two seconds; a little is left for the kernel to tear down what we hold.
@@ -33,7 +33,7 @@ class Control:
     def __init__(self, stdin: int, stdout: int) -> None:
         self._stdin = stdin
         self._stdout = stdout
-        self._orders: queue.SimpleQueue[Order | ProtocolViolation | None] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[Order | FdtError | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._buffer = bytearray()
         self.stopping = threading.Event()
@@ -55,18 +55,25 @@ class Control:
         threading.Thread(target=self._read, name="life line", daemon=True).start()
 
     def next_order(self, timeout: float) -> Order | None:
-        """Return the next order, None after `timeout` seconds or `wake` without one.  Raises ProtocolViolation."""
+        """Return the next order, None after `timeout` seconds or `wake` without one.
+
+        Raises ProtocolViolation, and what `fail` was told.
+        """
         try:
             order = self._orders.get(timeout=timeout)
         except queue.Empty:
             return None
-        if isinstance(order, ProtocolViolation):
+        if isinstance(order, FdtError):
             raise order
         return order
 
     def wake(self) -> None:
         """Make `next_order` return."""
         self._orders.put(None)
+
+    def fail(self, error: FdtError) -> None:
+        """Make `next_order` raise: the mover cannot go on."""
+        self._orders.put(error)
 
     def say(self, message: Message) -> None:
         """Send a message to the daemon; without one nobody is left to tell."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import os
 import resource
+import threading
 
 from fdtcp.errors import FdtError, InternalError, Phase, ProtocolViolation, Side
 from fdtcp.model.order import Ended, Role, Setup
@@ -36,6 +37,7 @@ def main(stdin: int = 0, stdout: int = 1) -> int:
         side = Side.SOURCE if setup.role is Role.READER else Side.DESTINATION
         log = Log(setup.job, setup.role.value)
         log.event("start", pid=os.getpid(), uid=os.geteuid())
+        watch_threads(control, log)
         control.start()
         _play(setup, control, log, umask)
     except FdtError as exc:
@@ -51,6 +53,19 @@ def main(stdin: int = 0, stdout: int = 1) -> int:
         return 1
     log.event("end")
     return 0
+
+
+def watch_threads(control: Control, log: Log) -> None:
+    """Make a bug in any thread the end of the mover: without its thread, a transfer would hang and never say why."""
+
+    def fail(args: threading.ExceptHookArgs) -> None:
+        import traceback
+
+        trace = "".join(traceback.format_exception(args.exc_type, args.exc_value, args.exc_traceback))
+        log.trouble("bug", trace=trace)
+        control.fail(InternalError(f"a thread of the mover failed with {args.exc_type.__name__}: {args.exc_value}"))
+
+    threading.excepthook = fail
 
 
 def _play(setup: Setup, control: Control, log: Log, umask: int) -> None:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from fdtcp.errors import InternalError
 from fdtcp.model.order import Describe, Described, Listen, Policy, Role, Setup, SourceFile, encode_line
+from fdtd.mover.control import Control
+from fdtd.mover.log import Log
+from fdtd.mover.program import watch_threads
 from tests.helpers.movers import SECRET, Mover
 
 
@@ -58,3 +63,15 @@ def test_an_order_that_a_role_does_not_know_ends_it(tmp_path: Path) -> None:
         mover.say(Describe(0, (SourceFile(0, b"/x"),)))
         problem = mover.wait_end().problem
     assert problem is not None and problem.code == "protocol-violation"
+
+
+def test_a_bug_in_a_thread_ends_the_mover(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)  # put back at the end
+    control = Control(-1, -1)
+    watch_threads(control, Log("0" * 32, "writer"))
+    thread = threading.Thread(target=lambda: 1 // 0)
+    thread.start()
+    thread.join()
+    with pytest.raises(InternalError, match="ZeroDivisionError"):
+        control.next_order(5.0)
+    assert "ZeroDivisionError" in capfd.readouterr().err
