@@ -7,7 +7,7 @@ session's business.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -22,6 +22,7 @@ from fdtcp.model.order import (
     State,
     Verdict,
 )
+from fdtd.paths import partial_path
 
 # A job has up to a million files; more would not fit the daemon's memory for 100 sessions.
 MAX_FILES: Final = 1_000_000
@@ -88,6 +89,7 @@ class DestinationBook:
         self.outcomes: list[Outcome] = []
         # Paths of files that failed: only those can have left a partial.
         self.failed: list[bytes] = []
+        self._halfway: list[bytes] = []  # of these, the ones that had bytes already
         self.all_expected = False
         self._final: set[int] = set()
         self._paths: dict[bytes, int] = {}
@@ -157,6 +159,15 @@ class DestinationBook:
         self.outcomes += left
         return left
 
+    def may_have_left(self, kept: Container[bytes]) -> tuple[bytes, ...]:
+        """Return beside which destinations a writer may have left what is not among the `kept` partials.
+
+        Also beside files whose end it said: who is stopped while the disk takes its time for a sync has no time to
+        remove what is being synced.
+        """
+        halfway = (path for path in self._halfway if partial_path(path) not in kept)
+        return (*(file.path for file in self.waiting.values()), *halfway)
+
     def _check(self, outcome: Outcome) -> None:
         if outcome.index not in self.waiting:
             raise ProtocolViolation(f"the writer ended file {outcome.index}, which is not expected")
@@ -175,6 +186,8 @@ class DestinationBook:
         self._paths.pop(file.path, None)
         if outcome.state is State.FAILED:
             self.failed.append(file.path)
+            if outcome.moved:
+                self._halfway.append(file.path)
         # A verdict stays as the answer to a repeated question; its extents can be many and are of no use any more.
         verdict = self.verdicts.get(index)
         if verdict is not None and verdict.kept:

@@ -298,9 +298,10 @@ class Session:
         if not self._said_ended and self.problem is None:
             program = "reader" if self.key.side is Side.SOURCE else "writer"
             self.problem = MoverDied(f"the {program} ended with {how}").problem(self.key.side, Phase.TRANSFER)
-        if self.destination.waiting:  # also after Ended: a writer that stops during a long sync leaves a partial
+        left = self.destination.may_have_left({one.path for one in self.kept})
+        if self.destination.waiting or (left and self.problem is not None):
             self._move(Event.LOST)
-            return [StartSweep(tuple(file.path for file in self.destination.waiting.values()), self.discard)]
+            return [StartSweep(left, self.discard)]
         self._move(Event.GONE)
         return self._end()
 
@@ -347,11 +348,10 @@ class Session:
         why = self.problem or MoverDied("the writer ended before this file was final").problem(
             self.key.side, Phase.TRANSFER
         )
-        left = self.destination.abandon(why)
-        if left:
-            self.problem = self.problem or why
-        commands: list[Command] = [Record(position, tuple(left))] if left else []
-        return [*commands, RecordEnd(self.problem)]
+        if not (left := book.abandon(why)):
+            return [RecordEnd(self.problem)]
+        self.problem = self.problem or why
+        return [Record(position, tuple(left)), RecordEnd(self.problem)]
 
     def _on_listening(self, endpoints: tuple[Endpoint, ...]) -> list[Command]:
         asked = self._listen

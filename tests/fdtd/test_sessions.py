@@ -207,6 +207,24 @@ def test_files_that_a_writer_forgot_are_swept_for_and_fail() -> None:
     assert one.problem is not None and one.problem.code == "mover-died"
 
 
+def test_what_a_stopped_writer_had_no_time_to_remove_is_swept_for() -> None:
+    one = expecting(0, 1, 2)
+    one.stop(False, WHY, 0.0)
+    halfway = [Outcome(index, State.FAILED, 10, moved=5, problem=WHY) for index in (0, 1)]
+    one.on_message(order.Finals((*halfway, Outcome(2, State.FAILED, 10, problem=WHY))), 0.1)
+    one.on_message(order.Kept((KeptPartial(partial_path(b"/data/f1"), 3),)), 0.2)
+    one.on_message(order.Ended(WHY), 0.3)
+    assert one.on_exit("status 0") == [do.StartSweep((b"/data/f0",), False)]
+    assert kinds(one.on_swept([])) == ["RecordEnd"]
+
+
+def test_a_writer_that_came_to_its_own_end_is_not_swept_for() -> None:
+    one = expecting(0)
+    one.on_message(order.Finals((Outcome(0, State.FAILED, 10, moved=5, problem=WHY),)), 0.1)
+    one.on_message(order.Ended(), 0.3)
+    assert one.on_exit("status 0") == [do.RecordEnd(None)]
+
+
 def test_the_writers_own_reason_goes_to_the_files_that_are_left() -> None:
     full = DestinationFull("no space").problem(Side.DESTINATION, Phase.TRANSFER)
     one = expecting(0)
