@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from fdtcp.model.order import Checksum, DestinationFile, Extent, KeptPartial
-from fdtd.mover.journal import Identity, encode_records, encode_start
+from fdtd.mover.journal import Identity, encode_anew, encode_records, encode_start
 from fdtd.storage.base import Partial
 
 # After these a later attempt can go on from what is safe; after all others the partial is worthless or suspect.
@@ -48,6 +48,12 @@ class Holding:
         self.has_journal = True
         self.safe += sum(extent.length for extent in extents)
         self.checked = time.monotonic()
+
+    def keep_only(self, extents: list[Extent]) -> None:
+        """Make the journal say `extents` and nothing else; call with `busy` held.  Raises as `checkpoint`."""
+        self.safe = 0  # if the journal cannot be written it must go, and its partial with it
+        self.partial.append_journal(encode_anew(extents))
+        self.safe = sum(extent.length for extent in extents)
 
     def let_go(self, code: str, *, may_keep: bool) -> KeptPartial | None:
         """Close, after the file failed with `code`; returns what stays."""

@@ -7,6 +7,8 @@ a torn tail is ignored.  Pure; reading, appending and syncing are the back end's
 
     fdt-journal 1 CRC JSON\n                     one line; CRC: crc32 of JSON in hex
     offset(8) length(8) value(4) crc32(4)       any number of times, big endian
+
+A record of no length takes back all records before it: parts of what they vouch for are about to be written over.
 """
 
 from __future__ import annotations
@@ -67,6 +69,11 @@ def encode_records(extents: Iterable[Extent]) -> bytes:
     return b"".join(records)
 
 
+def encode_anew(extents: Iterable[Extent]) -> bytes:
+    """Return records that take back all before them, and say what still holds."""
+    return encode_records([Extent(0, 0, 0), *extents])
+
+
 def decode_journal(data: bytes, identity: Identity | None) -> list[Extent]:
     """Return the extents of a journal that belongs to `identity` (None: to whatever it says); else nothing."""
     line, newline, records = data.partition(b"\n")
@@ -83,6 +90,8 @@ def decode_journal(data: bytes, identity: Identity | None) -> list[Extent]:
         offset, length, value, check = _RECORD.unpack(record)
         if crc32(record[:_COVERED]) != check:
             break
+        if length == 0:
+            extents.clear()
         extents[offset] = Extent(offset, length, value)
     return _without_overlaps(extents, identity)
 

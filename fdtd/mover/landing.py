@@ -197,8 +197,21 @@ class Landing:
         with self.lock:
             self.touch()
             reply = self.receiver.kept_sum(header.file, header.offset, header.length, value)
+            if reply is Reply.NAK:
+                self._take_back(header.file)
             self.follow(header.file)
             return reply
+
+    def _take_back(self, file: int) -> None:
+        """Let the journal forget a refused part: what comes in its place may be damaged, and the last that comes."""
+        arrival, holding = self.receiver.arrivals[file], self.holdings[file]
+        with holding.busy:
+            unsafe = {extent.offset for extent in holding.fresh}
+            safe = {at: Extent(at, *part) for at, part in arrival.parts.items() if at not in unsafe}
+            try:
+                holding.keep_only(list((arrival.kept | safe).values()))
+            except FdtError as exc:
+                self.receiver.fail(file, exc.problem(Side.DESTINATION, Phase.TRANSFER))
 
     def ended(self, file: int, apply: Callable[[], Reply]) -> Reply:
         """Take a FILE_END; `apply` hands it to the receiver."""

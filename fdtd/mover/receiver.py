@@ -10,7 +10,7 @@ Pure and not thread-safe: `fdtd.mover.writer` holds the lock.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
@@ -68,7 +68,8 @@ class Arrival:
     file: DestinationFile
     action: Action
     checksum: Sum
-    kept: dict[int, Extent]
+    kept: dict[int, Extent]  # what an earlier attempt left, unless it was refused
+    kept_starts: list[int]  # their sorted offsets, and those of refused ones
     state: State = State.EXPECTED
     parts: dict[int, tuple[int, int]] = field(default_factory=dict)  # verified; offset: (length, value)
     starts: list[int] = field(default_factory=list)  # sorted offsets of `parts` and `owned`
@@ -110,7 +111,8 @@ class Receiver:
         if file.index in self.arrivals:
             raise ProtocolViolation(f"file {file.index} is expected twice")
         checksum = self._comparing if action is Action.COMPARE else self._checksum
-        arrival = Arrival(file, action, checksum, {extent.offset: extent for extent in kept})
+        extents = {extent.offset: extent for extent in kept}
+        arrival = Arrival(file, action, checksum, extents, sorted(extents))
         self.arrivals[file.index] = arrival
         return arrival
 
@@ -136,6 +138,9 @@ class Receiver:
             if start in arrival.parts:
                 raise ProtocolViolation(f"a BLOCK of file {file} overlaps another at {start}")
             rivals.add(arrival.owned[start][1])
+        if _is_kept(arrival, offset, length):
+            # Its sum would vouch for bytes that are not there any more.
+            raise ProtocolViolation(f"a BLOCK of file {file} over a kept part at {offset}")
         if stream in rivals:
             raise ProtocolViolation(f"a BLOCK of file {file} inside another at {offset}")
         if rivals:
@@ -190,6 +195,8 @@ class Receiver:
         if not arrival.is_open or arrival.parts.get(offset, (0,))[0] == length:
             return self._final_reply(arrival)
         extent = arrival.kept.get(offset)
+        if extent is None and offset in arrival.kept_starts:
+            return self._refuse(arrival, offset)  # our NAK went down with its stream
         if extent is None or extent.length != length:
             raise ProtocolViolation(f"a SUM of file {file} for a part that was not kept")
         if any(start in arrival.parts or start in arrival.owned for start in _overlapping(arrival, offset, length)):
@@ -321,6 +328,13 @@ def _overlaps(arrival: Arrival, offset: int, length: int) -> Iterator[int]:
     while position < len(arrival.starts) and arrival.starts[position] < offset + length:
         yield arrival.starts[position]
         position += 1
+
+
+def _is_kept(arrival: Arrival, offset: int, length: int) -> bool:
+    """Whether a part that was kept, and has not been refused, shares bytes with [offset, offset + length)."""
+    starts = arrival.kept_starts
+    near = starts[max(0, bisect_right(starts, offset) - 1) : bisect_left(starts, offset + length)]
+    return any((one := arrival.kept.get(start)) and start + one.length > offset for start in near)
 
 
 def _changed(arrival: Arrival) -> Problem:

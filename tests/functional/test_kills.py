@@ -23,7 +23,6 @@ import pytest
 from fdtcp.model.order import (
     Action,
     Checksum,
-    Endpoint,
     Outcome,
     Policy,
     Progress,
@@ -218,7 +217,7 @@ def aftermath(job: Job, data: Data, victim: str) -> dict[bytes, int]:
 
 
 def check_said(data: Data, job: Job) -> None:
-    """What was called done or the same is there."""
+    """Check that what was called done, or the same, is there."""
     for outcome in job.writer.outcomes.values():
         if outcome.state is not State.FAILED:
             assert data.pairs[outcome.index][1].read_bytes() == data.contents[outcome.index]
@@ -227,7 +226,7 @@ def check_said(data: Data, job: Job) -> None:
 
 
 def check_verdicts(data: Data, job: Job, journalled: dict[int, int]) -> None:
-    """What is journalled is what the writer goes on from."""
+    """Check that the writer goes on from what is journalled."""
     for number, (_, target) in enumerate(data.pairs):
         verdict = job.verdicts[number]
         assert verdict.problem is None, verdict
@@ -244,8 +243,7 @@ def disturbed_attempt(data: Data, journalled: dict[int, int], toll: Toll) -> dic
     def disturb(number: int, passed: int, chunk: bytes) -> bytes | None:
         return trap.disturb(number, passed, chunk)
 
-    through: Callable[[tuple[Endpoint, ...]], tuple[Endpoint, ...]] = lambda _: link.through(_)  # noqa: E731  # `link` is made below
-    with Job(data.pairs, data.policy(), writer_command=HASTY, through=through) as job, Link(disturb) as link:
+    with Link(disturb) as link, Job(data.pairs, data.policy(), writer_command=HASTY, through=link.through) as job:
         job.describe()
         job.expect()
         check_verdicts(data, job, journalled)
