@@ -20,7 +20,7 @@ from typing import Any, Final
 from benchmarks.memory import Iperf3, MemoryToMemory
 from benchmarks.ratios import ratio_of
 from fdtcp.cli.lab import LabHost
-from tests.helpers.wan import End, Wan
+from tests.helpers.wan import NETWORK, End, Wan
 
 TARGET: Final = 0.90
 # With 128 iperf3 3.12 does not come to an end.
@@ -61,7 +61,7 @@ def _measure(rtt_s: float, loss: float, options: argparse.Namespace) -> dict[str
         best = max(tried, key=lambda streams: tried[streams])
         arguments = ("--congestion", options.congestion) if options.congestion else ()
         rates: tuple[list[float], list[float]] = ([], [])
-        with MemoryToMemory(hosts, f"{wan.near.data}/24") as ours:
+        with MemoryToMemory(hosts, NETWORK) as ours:
             for _ in range(options.pairs):
                 rates[0].append(ours.rate(int(tried[best] * options.seconds), arguments))
                 rates[1].append(peer.rate(best, options.seconds))

@@ -20,6 +20,9 @@ GBIT: Final = 1_000_000_000
 # A router's buffer: what the cap lets through in this time.
 QUEUE_S: Final = 0.05
 
+# That both ends of the long wire are in.
+NETWORK: Final = "10.97.0.0/24"
+
 _WITHIN_S: Final = 20.0
 _PROJECT: Final = Path(__file__).parents[2]
 _numbers = itertools.count(1)
