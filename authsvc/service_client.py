@@ -25,7 +25,7 @@ from authsvc.credentials import Credential
 from authsvc.dn import fold
 from authsvc.errors import AccountsUnknown
 from authsvc.service_words import CALL, Answer, Question
-from fdtcp.errors import FdtError
+from fdtcp.errors import FdtError, Unreachable
 
 _log: Final = logging.getLogger("authsvc.service")
 
@@ -81,8 +81,14 @@ class SiteAccounts:
     def check(self) -> None:
         """Try whether the service can be asked.  Raises the FdtError that explains why not."""
         deadline = time.monotonic() + ASK_S
-        with self._connect(deadline):
-            return
+        try:
+            with self._connect(deadline):
+                return
+        except Unreachable as exc:
+            raise Unreachable(
+                f"the site's account service: {exc.reason}",
+                remedy="check that authsvc serve runs there and that its port is open from here",
+            ) from exc
 
     def accounts_of(self, identity: Mappable, *, wait: bool = True) -> tuple[str, ...]:
         """Return the caller's accounts, the default first.  Raises AccountsUnknown.

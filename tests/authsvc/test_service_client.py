@@ -13,7 +13,7 @@ from authsvc import service_client
 from authsvc.errors import AccountsUnknown
 from authsvc.service import Asked
 from authsvc.service_client import SiteAccounts
-from fdtcp.errors import RemoteProblem
+from fdtcp.errors import RemoteProblem, Unreachable
 from tests.helpers.accountservice import HOST, AccountService
 from tests.helpers.daemons import wait_until
 from tests.helpers.pki import Pki
@@ -134,6 +134,15 @@ def test_who_is_no_host_of_the_site_gets_no_answers(service: AccountService, pki
         stranger.accounts_of(ALICE)
     with pytest.raises(RemoteProblem, match="not a host that may ask here"):
         stranger.check()
+
+
+def test_the_check_of_a_service_that_is_not_there_names_the_service_and_not_fdtd(
+    service: AccountService, pki: Pki
+) -> None:
+    service.stop()
+    with pytest.raises(Unreachable, match="account service") as refused:
+        site(service, pki).check()
+    assert "authsvc serve" in refused.value.remedy
 
 
 def test_memory_is_bounded(service: AccountService, pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
