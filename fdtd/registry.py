@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from fdtcp.contract import MAX_CHUNK, MAX_WATCH_S, WatchReply
-from fdtcp.errors import FdtError, Phase
+from fdtcp.errors import FdtError, Phase, Side
 from fdtcp.model.order import DestinationFile, Policy
 from fdtd.config import SessionSettings
 from fdtd.errors import DaemonLeaving, SessionOver, TooManySessions
 from fdtd.live import LiveSession, Tools
+from fdtd.paths import DEVICES
 from fdtd.sessions import Patience, Session, SessionKey
 from fdtd.state import StateFile
 
@@ -84,9 +85,9 @@ class Registry:
         """Stop orphaned sessions of the same owner that write the same files from the same source.
 
         Waits until they have let go.  A session whose client is there is left alone: its writer's lock then tells the
-        newcomer that the destination is busy.
+        newcomer that the destination is busy.  Memory tests share their destination and stand in nobody's way.
         """
-        for other in self._rivals(key, files):
+        for other in self._rivals(key, [file for file in files if file.path != DEVICES[Side.DESTINATION]]):
             deadline = time.monotonic() + TAKE_OVER_S
             calls = other.calls
             while not other.wait_ended(_LOOK_S) and time.monotonic() < deadline:

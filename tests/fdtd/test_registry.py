@@ -91,6 +91,14 @@ def test_a_new_attempt_takes_over_an_orphaned_session(make_rig: RigMaker, monkey
     assert rig.registry.running() == []
 
 
+def test_memory_tests_are_not_taken_over(make_rig: RigMaker) -> None:
+    rig = make_rig("obedient")
+    orphan = rig.open()
+    orphan.expect([file(0, b"/dev/null")], {}, True)
+    rig.registry.take_over(rig.key(), [file(0, b"/dev/null")])
+    assert rig.registry.running() == [orphan]
+
+
 def test_a_session_whose_client_lives_is_not_taken_over(make_rig: RigMaker) -> None:
     rig = make_rig("obedient")
     busy = rig.open()
