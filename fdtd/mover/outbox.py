@@ -10,19 +10,16 @@ import os
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from fdtcp.errors import FdtError, Phase, ProtocolViolation, Side, SourceChanged
 from fdtcp.model.order import Action, Found, Policy, ReleasedFile, SourceFile
+from fdtd.mover.distance import NEAR, Spread
 from fdtd.mover.frames import End
 from fdtd.mover.log import Log
 from fdtd.mover.plan import EndWork, Plan, Work
 from fdtd.mover.sender import Answered, Dropped, Event, Farewell, Refused, RefusedSmall
 from fdtd.mover.sums import comparing_sum, sum_of
 from fdtd.storage.base import Facts, Source, Sources
-
-# While one stream has small files, another would only take turns with it: WIRE.md, "small files".
-_BATCH_STREAMS: Final = 1
 
 
 @dataclass(slots=True)
@@ -47,6 +44,7 @@ class Outbox:
         self.finished_files = 0
         self.is_dismissed = False  # the writer wants nothing more
         self._plan = Plan(self.checksum, self.comparing, policy.block_size)
+        self._batch_streams = NEAR.batch_streams
         self._sources = sources
         self._log = log
         self._known: dict[int, _Known] = {}
@@ -93,7 +91,14 @@ class Outbox:
     def wants_streams(self, streams: int) -> bool:
         """Whether one more stream would have something to do."""
         with self.lock:
-            return not self.is_dismissed and self._plan.waits_for_streams(streams)
+            batches = streams < self._batch_streams
+            return not self.is_dismissed and self._plan.waits_for_streams(streams, batches=batches)
+
+    def spread(self, spread: Spread) -> None:
+        """Suit the work to the path."""
+        with self.lock:
+            self._batch_streams = spread.batch_streams
+            self._plan.shares = spread.shares
 
     # --- streams ------------------------------------------------------------------------------------------------
 
@@ -122,7 +127,7 @@ class Outbox:
         with self.lock:
             if self.is_dismissed:
                 return None
-            batches = stream in sorted(self._wakers)[:_BATCH_STREAMS]
+            batches = stream in sorted(self._wakers)[: self._batch_streams]
             return self._plan.next(stream, batches=batches)
 
     def sent(self, work: Work, checksum: int = 0) -> None:

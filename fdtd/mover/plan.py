@@ -23,6 +23,9 @@ from fdtd.mover.sums import Sum
 # A comparison moves no payload, so a piece need not be as small as a block: this much is read per answer.
 COMPARE_BYTES: Final = 64 << 20
 
+# The finest cut at the end of a file: a stream at 4 Mbit/s (100 ms, one packet in 1,000 lost) needs 0.5 s.
+_LEAST_SHARE: Final = 256 << 10
+
 
 @dataclass(frozen=True, slots=True)
 class BlockWork:
@@ -93,6 +96,7 @@ class Plan:
         self._checksum = checksum
         self._comparing = comparing
         self._block_size = block_size
+        self.shares = 0  # streams among which the end of a file is shared out (`fdtd.mover.distance`), 0: it is not
         self._files: dict[int, _File] = {}
         self._fresh: deque[int] = deque()  # large files that no stream has begun
         self._begun: deque[int] = deque()  # large files that may still have blocks to deal
@@ -131,13 +135,23 @@ class Plan:
         """Whether every file that will ever come has been answered for."""
         return self._last and not self._files and not self._sizes
 
-    def waits_for_streams(self, streams: int) -> bool:
-        """Whether another stream beside `streams` would have something to do."""
+    def waits_for_streams(self, streams: int, *, batches: bool = False) -> bool:
+        """Whether another stream beside `streams` would have something to do; `batches`: it would carry small files."""
         blocks = 0
+        step = self._step(0)
         for file in (*self._begun, *self._fresh):
             entry = self._files.get(file)
-            blocks += -(-entry.size // self._block_size) if entry is not None and entry.has_block() else 0
+            blocks += -(-entry.size // step) if entry is not None and entry.has_block() else 0
             if blocks > 2 * streams:
+                return True
+        return batches and self._has_batches(2 * streams)
+
+    def _has_batches(self, count: int) -> bool:
+        """Whether the small files fill more than `count` batches."""
+        room = count * BATCH_BYTES
+        for file in self._small:
+            room -= max(self._sizes.get(file, 0), BATCH_BYTES // MAX_BATCH_FILES)
+            if room < 0:
                 return True
         return False
 
@@ -310,10 +324,24 @@ class Plan:
         """Cut a file into blocks, and into the parts that the destination has kept."""
         at = 0
         for extent in sorted(kept, key=lambda extent: extent.offset):
-            yield from _cut(file, at, extent.offset, self._block_size, payload=True)
+            yield from self._cut_finer(file, at, extent.offset, size)
             yield BlockWork(file, extent.offset, extent.length, payload=False)
             at = extent.offset + extent.length
-        yield from _cut(file, at, size, self._block_size, payload=True)
+        yield from self._cut_finer(file, at, size, size)
+
+    def _cut_finer(self, file: int, at: int, end: int, size: int) -> Iterator[BlockWork]:
+        """Cut a part into blocks that become smaller towards the end of the file, if that is to be shared out."""
+        while at < end:
+            length = min(self._step(size - at), end - at)
+            yield BlockWork(file, at, length, payload=True)
+            at += length
+
+    def _step(self, left: int) -> int:
+        """Return the size of the next block of a file of which so much is left."""
+        if not self.shares or self._fresh:
+            return self._block_size
+        share = left // (2 * self.shares) // _LEAST_SHARE * _LEAST_SHARE
+        return min(self._block_size, max(_LEAST_SHARE, share))
 
 
 def _cut(file: int, start: int, end: int, step: int, *, payload: bool) -> Iterator[BlockWork]:

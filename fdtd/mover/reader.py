@@ -25,22 +25,18 @@ from fdtcp.errors import (
 )
 from fdtcp.model.order import Connect, Describe, Described, Ended, Endpoint, Policy, Progress, Release, Setup
 from fdtd.mover.control import Control
+from fdtd.mover.distance import Spread, spread_over
 from fdtd.mover.greeting import greet
 from fdtd.mover.log import Log
 from fdtd.mover.outbox import Outbox
 from fdtd.mover.rate import RateLimit
 from fdtd.mover.sending import SendingStream
-from fdtd.mover.streams import StreamBroken, connect, family_of, name_of, round_trip_s, tune
+from fdtd.mover.streams import StreamBroken, connect, family_of, keep_short, name_of, round_trip_s, tune
 from fdtd.storage.choose import ChosenSources
 from fdtd.storage.paths import Prefixes
 
 _TICK_S: Final = 0.05
 _PROGRESS_S: Final = 0.5
-
-# Streams when nobody says how many.  On a LAN more than there are cores only take turns.  An untuned stream was
-# measured at 0.58 Gbit/s over 50 ms, so a 10 Gbit/s path wants about sixteen of them.
-_LAN_STREAMS: Final = 4
-_WAN_STREAMS: Final = ((0.002, 8), (0.020, 16))  # (round trip in seconds, streams)
 
 # So often a job opens streams again within that time, for each of its streams: a network that lets a few bytes through
 # and breaks again would otherwise keep a job busy for ever, sending the same blocks.
@@ -71,6 +67,7 @@ class Reader:
         self._numbers = itertools.count(1)
         self._connect: Connect | None = None
         self._told_at = 0.0
+        self._spread: Spread | None = None  # the first stream tells how far it is
         self._breaks: deque[float] = deque()
         self._breaks_lock = threading.Lock()
 
@@ -114,6 +111,7 @@ class Reader:
         """Open the first stream at once, and others while they would have something to do."""
         if self._connect is None or self._outbox.is_finished:
             return
+        self._look_how_far()
         while len(self._lanes) < self._wanted_streams():
             if self._lanes and not self._outbox.wants_streams(len(self._lanes)):
                 return
@@ -123,17 +121,16 @@ class Reader:
             lane.start()
 
     def _wanted_streams(self) -> int:
-        if self._policy.streams or not self._lanes:
+        if self._policy.streams or self._spread is None:
             return self._policy.streams or 1
-        round_trip = self._lanes[0].round_trip_s
-        if round_trip is None:
-            return 1  # the first one tells how far it is
-        wanted = min(_LAN_STREAMS, os.cpu_count() or 1)
-        for least, streams in _WAN_STREAMS:
-            if round_trip >= least:
-                wanted = streams
         # Several data interfaces are there to be used.
-        return max(wanted, len(self._connect.endpoints) if self._connect else 1)
+        return max(self._spread.streams, len(self._connect.endpoints) if self._connect else 1)
+
+    def _look_how_far(self) -> None:
+        if self._spread is not None or not self._lanes or (round_trip := self._lanes[0].round_trip_s) is None:
+            return
+        self._spread = spread_over(round_trip, os.cpu_count() or 1)
+        self._outbox.spread(self._spread)
 
     def _lost(self) -> Problem:
         error: FdtError
@@ -182,9 +179,13 @@ class Reader:
         policy = self._policy
         stream = connect(lane.endpoint, lane.local, policy, policy.connect_timeout)
         try:
+            # The kernel knows it from connecting: other streams need not wait until this one has been let in.
+            lane.round_trip_s = round_trip_s(stream)
+            self._control.wake()
             greet(stream, number, lane.job, policy.checksum, lane.secret, policy.connect_timeout)
             tune(stream, policy)
-            lane.round_trip_s = round_trip_s(stream)
+            if spread_over(lane.round_trip_s, 1).is_far:
+                keep_short(stream)
             return SendingStream(stream, number, self._outbox, self._rate, self._log)
         except BaseException:
             stream.close()

@@ -34,6 +34,10 @@ _BACKLOG: Final = 64
 # Within one host there is no path to probe, and bbr's pacing costs half of the rate (docs/performance.md).
 _UNPACED: Final = b"cubic"
 
+# Over a long path no more than this waits in a socket to be sent for the first time: what has not left yet can still
+# travel on the stream that has room for it.  At 1 Gbit/s the kernel asks for more 1 ms before it has run dry.
+_UNSENT_BYTES: Final = 256 << 10
+
 # How long a sender waits for room before it looks whether the peer has hung up.
 _LOOK_UP_S: Final = 1.0
 
@@ -132,6 +136,11 @@ def tune(stream: socket.socket, policy: Policy) -> None:
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_IDLE_S)
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE_INTERVAL_S)
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _KEEPALIVE_PROBES)
+
+
+def keep_short(stream: socket.socket) -> None:
+    """Let little more than what is in flight pile up in the sending side's buffer."""
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
 
 
 def _timeval(seconds: float) -> bytes:

@@ -10,6 +10,7 @@ import pytest
 
 from fdtcp.errors import ProtocolViolation, SourceChanged
 from fdtcp.model.order import Action, Policy, ReleasedFile, SourceFile
+from fdtd.mover.distance import spread_over
 from fdtd.mover.log import Log
 from fdtd.mover.outbox import Outbox
 from fdtd.mover.plan import AbortWork, BatchWork, EndWork
@@ -54,6 +55,16 @@ def test_batches_are_for_the_oldest_stream_and_all_are_woken(outbox: Outbox) -> 
     outbox.take(Dropped(0))
     finished.append(outbox.is_finished)
     assert finished == [False, True] and outbox.finished_files == 1
+    outbox.leave(2, [])
+
+
+def test_far_away_every_stream_carries_batches(outbox: Outbox) -> None:
+    outbox.join(1)
+    outbox.join(2)
+    outbox.spread(spread_over(0.1, 1))
+    outbox.release([ReleasedFile(0, Action.SEND)], last=True)
+    assert outbox.next(2) == BatchWork((0,))
+    outbox.leave(1, [])
     outbox.leave(2, [])
 
 

@@ -178,6 +178,37 @@ def test_more_streams_are_wanted_only_while_they_would_have_work() -> None:
     assert not plan.waits_for_streams(1)
 
 
+def test_small_files_want_more_streams_where_all_carry_them() -> None:
+    plan = make_plan()
+    for file in range(20):
+        plan.add(file, SMALL_FILE_BYTES, Action.SEND)
+    assert not plan.waits_for_streams(1)
+    assert plan.waits_for_streams(1, batches=True) and not plan.waits_for_streams(4, batches=True)
+
+
+def test_empty_files_want_no_streams_of_their_own() -> None:
+    plan = make_plan()
+    for file in range(100):
+        plan.add(file, 0, Action.SEND)
+    assert not plan.waits_for_streams(1, batches=True)
+
+
+def test_over_a_long_path_the_end_of_the_last_file_is_cut_finer() -> None:
+    plan = make_plan()
+    plan.shares = 4
+    for file in (0, 1):
+        plan.add(file, 12 * BLOCK + 5, Action.SEND)
+    cuts: dict[int, list[int]] = {0: [], 1: []}
+    for work in drain(plan):
+        if isinstance(work, BlockWork):
+            assert work.offset == sum(cuts[work.file])
+            cuts[work.file].append(work.length)
+    assert [sum(lengths) for lengths in cuts.values()] == [12 * BLOCK + 5] * 2
+    assert cuts[0] == [BLOCK] * 12 + [5]
+    assert cuts[1] == sorted(cuts[1], reverse=True)
+    assert cuts[1][0] == BLOCK and cuts[1][-8:-1] == [BLOCK // 4] * 7
+
+
 @given(
     sizes=st.lists(st.integers(0, 5 * BLOCK), min_size=1, max_size=8),
     seed=st.integers(0, 1 << 30),
