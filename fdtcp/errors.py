@@ -271,6 +271,14 @@ class DestinationFailed(FdtError):
     remedy_text = "look at the storage of the destination host"
 
 
+class StorageUnavailable(FdtError):
+    """The site has put a storage behind this path whose software is not installed on that host."""
+
+    code = "storage-unavailable"
+    fault = Fault.SITE
+    remedy_text = "have fdtcp[fsspec] installed there: docs/howto-storage.md"
+
+
 class PathRefused(FdtError):
     """The site does not let transfers touch this path, or the path could not be a file's name."""
 

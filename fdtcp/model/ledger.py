@@ -125,7 +125,7 @@ class Ledger:
             if verdict.problem is not None:
                 self._refused[verdict.index] = verdict.problem.on(Side.DESTINATION)
             elif verdict.action is not Action.SKIP:
-                self._to_release.append(ReleasedFile(verdict.index, verdict.action, verdict.kept))
+                self._to_release.append(ReleasedFile(verdict.index, verdict.action, verdict.kept, verdict.window))
                 self.needs_data = True
             self._judged.add(verdict.index)
 

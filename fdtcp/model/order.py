@@ -135,6 +135,9 @@ class Verdict:
     action: Action
     kept: tuple[Extent, ...] = ()
     problem: Problem | None = None
+    # The storage takes bytes in order only: no block may end further than this behind the first byte that has not been
+    # acknowledged.  0: any order.
+    window: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,7 @@ class ReleasedFile:
     index: int
     action: Action
     kept: tuple[Extent, ...] = ()
+    window: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +162,7 @@ class Outcome:
     checksum: str = ""  # "adler32:0a1b2c3d", or "" without
     finished: float = 0.0  # epoch seconds
     problem: Problem | None = None
+    promise: str = ""  # what "safe" means where the storage promises something else than a synced file has
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +208,14 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class Mapped:
+    """A directory that the site has put another storage behind: `fdtd.storage.mapping` knows the words."""
+
+    prefix: bytes
+    backend: str
+
+
+@dataclass(frozen=True, slots=True)
 class Setup:
     """The first line, exactly once: who this mover is."""
 
@@ -212,6 +225,7 @@ class Setup:
     policy: Policy = field(default_factory=Policy)
     # A reader that a bearer token limits: what it opens is one of these, or below one.  None: no token.
     scopes: tuple[bytes, ...] | None = None
+    storage: tuple[Mapped, ...] = ()  # the longest prefix of a path decides; none: an ordinary file system
 
 
 @dataclass(frozen=True, slots=True)

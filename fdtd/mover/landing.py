@@ -12,15 +12,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from fdtcp.errors import FdtError, Phase, Problem, Side
-from fdtcp.model.order import (
-    Action,
-    DestinationFile,
-    Extent,
-    KeptPartial,
-    OnExists,
-    Outcome,
-    Policy,
-)
+from fdtcp.model.order import Action, DestinationFile, Extent, KeptPartial, OnExists, Outcome, Policy
 from fdtcp.model.order import State as End
 from fdtd.mover.commit import Item
 from fdtd.mover.frames import SMALL_FILE_BYTES, Header
@@ -164,7 +156,7 @@ class Landing:
         with self.lock:
             reply = self.receiver.written(stream.number, header.file, header.offset, value)
             holding = self.holdings.get(header.file)
-            if holding is not None:
+            if holding is not None and holding.partial.is_resumable:
                 holding.fresh.append(Extent(header.offset, header.length, value))
             self.follow(header.file)
             return reply
@@ -283,7 +275,7 @@ class Landing:
                 if error is None:
                     self.receiver.finish(item.file)
                     same = arrival.action is Action.COMPARE
-                    self._conclude(arrival, End.SKIPPED if same else End.DONE, None, now)
+                    self._conclude(arrival, End.SKIPPED if same else End.DONE, None, now, item.partial.promise)
                 else:
                     self.fail(item.file, error.problem(Side.DESTINATION, Phase.COMMIT))
             self.lock.notify_all()
@@ -365,7 +357,7 @@ class Landing:
         self._conclude(arrival, End.FAILED, arrival.problem, time.time())
         self.let_go_if_final(arrival.file.index)
 
-    def _conclude(self, arrival: Arrival, state: End, problem: Problem | None, now: float) -> None:
+    def _conclude(self, arrival: Arrival, state: End, problem: Problem | None, now: float, promise: str = "") -> None:
         file = arrival.file
         if arrival.told is not State.VERIFIED:
             self.waiting -= 1
@@ -374,9 +366,8 @@ class Landing:
             self._log.trouble("file-failed", file=file.index, path=file.path, code=problem.code, reason=problem.reason)
         has_sum = state is End.DONE or (state is End.SKIPPED and arrival.end is not None)
         checksum = arrival.checksum.text(arrival.value) if has_sum else ""
-        self.outcomes.append(
-            Outcome(file.index, state, file.size, arrival.moved, arrival.kept_bytes, checksum, now, problem)
-        )
+        moved, kept = arrival.moved, arrival.kept_bytes
+        self.outcomes.append(Outcome(file.index, state, file.size, moved, kept, checksum, now, problem, promise))
         self.open_files -= 1
         self.finished_files += 1
         # Only these are asked for again, by duplicates of blocks: the rest would be memory for nothing.

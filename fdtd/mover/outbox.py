@@ -29,6 +29,7 @@ class _Known:
     path: bytes
     size: int
     mtime_ns: int
+    ctime_ns: int
     source: Source | None = None
     users: int = 0
     is_over: bool = False
@@ -66,7 +67,7 @@ class Outbox:
         with self.lock:
             if file.index in self._known:
                 raise ProtocolViolation(f"file {file.index} is described twice")
-            self._known[file.index] = _Known(file.path, facts.size, facts.mtime_ns)
+            self._known[file.index] = _Known(file.path, facts.size, facts.mtime_ns, facts.ctime_ns)
         return Found(file.index, facts.size, facts.mtime_ns, facts.mode)
 
     def release(self, files: Iterable[ReleasedFile], *, last: bool) -> None:
@@ -78,7 +79,7 @@ class Outbox:
                     raise ProtocolViolation(f"file {file.index} was not described")
                 if file.action is Action.COMPARE:
                     self._compared.add(file.index)
-                self._plan.add(file.index, known.size, file.action, file.kept)
+                self._plan.add(file.index, known.size, file.action, file.kept, file.window)
             if last:
                 self._plan.close()
         self.wake_all()
@@ -146,9 +147,10 @@ class Outbox:
         grew = False
         with self.lock:
             if isinstance(event, Answered):
+                grew = self._plan.has_window(event.work)
                 for file in self._plan.answered(event.work):
                     self._finish(file)
-                grew = self._plan.is_finished
+                grew = grew or self._plan.is_finished
             elif isinstance(event, Refused):
                 self._log.trouble("block-refused", file=event.work.file, offset=event.work.offset)
                 self._plan.refused(event.work)
@@ -207,6 +209,11 @@ class Outbox:
         if (facts.size, facts.mtime_ns) != (known.size, known.mtime_ns):
             what = f"was {known.size} bytes and is {facts.size}" if facts.size != known.size else "was rewritten"
             raise SourceChanged(f"{os.fsdecode(known.path)} changed while it was sent: it {what}")
+        # Whoever writes and puts the time back cannot put this one back.  A new mode, owner or link moves it, too: that
+        # costs another attempt, and half of an old content with half of a new one would cost the data.
+        if facts.ctime_ns != known.ctime_ns:
+            name = os.fsdecode(known.path)
+            raise SourceChanged(f"{name} changed while it was sent: its content, mode, owner or links did")
 
     def end_of(self, work: EndWork) -> End:
         """Look at a file after its last byte was read.  Raises SourceChanged, SourceFailed."""

@@ -5,6 +5,9 @@ one file at the destination fight for its inode lock (1975 against 3395 MB/s); s
 are fewer than streams, so also at the tail.  Blocks are dealt one at a time, when a stream has room: a slow or dead
 stream never holds a file.  What a dead stream had not been answered for goes back and travels on the others.
 
+A file whose storage takes bytes in order only comes with a window (docs/decisions/0040): no block of it is dealt that
+ends further than that behind the first one that has not been answered for.
+
 Pure and not thread-safe: `fdtd.mover.reader` holds the lock.
 """
 
@@ -22,6 +25,9 @@ from fdtd.mover.sums import Sum
 
 # A comparison moves no payload, so a piece need not be as small as a block: this much is read per answer.
 COMPARE_BYTES: Final = 64 << 20
+
+# At least so many blocks travel within the window of a file that has one.
+_WINDOW_BLOCKS: Final = 4
 
 # The finest cut at the end of a file: a stream at 4 Mbit/s (100 ms, one packet in 1,000 lost) needs 0.5 s.
 _LEAST_SHARE: Final = 256 << 10
@@ -76,12 +82,30 @@ class _File:
     end_dealt: bool = False
     end_answered: bool = False
     aborted: bool = False
+    window: int = 0
+    dealt: set[int] = field(default_factory=set)  # with a window: offsets of blocks that are not answered for
 
     def next_block(self) -> BlockWork | None:
+        if self.window and not self._is_within():
+            return None
         if self.returned:
-            return self.returned.popleft()
-        work, self.ahead = self.ahead, None
-        return work or next(self.cuts, None)
+            work: BlockWork | None = self.returned.popleft()
+        else:
+            work, self.ahead = self.ahead or next(self.cuts, None), None
+        if self.window and work is not None:
+            self.dealt.add(work.offset)
+        return work
+
+    def _is_within(self) -> bool:
+        """Whether the next block, the lowest that there is, may go; the lowest of all always may."""
+        if not self.has_block():
+            return False
+        if len(self.returned) > 1:
+            self.returned = deque(sorted(self.returned, key=lambda work: work.offset))
+        work = self.returned[0] if self.returned else self.ahead
+        assert work is not None, "there is a block"
+        lowest = min(self.dealt, default=work.offset)
+        return work.offset <= lowest or work.offset + work.length <= lowest + self.window
 
     def has_block(self) -> bool:
         if not self.returned and self.ahead is None:
@@ -109,8 +133,11 @@ class Plan:
 
     # --- what comes in ------------------------------------------------------------------------------------------
 
-    def add(self, file: int, size: int, action: Action, kept: Iterable[Extent] = ()) -> None:
-        """Take on one file.  Raises ProtocolViolation for one that is there already."""
+    def add(self, file: int, size: int, action: Action, kept: Iterable[Extent] = (), window: int = 0) -> None:
+        """Take on one file; `window`: how far its blocks may run ahead, 0: as they like.
+
+        Raises ProtocolViolation for one that is there already.
+        """
         if file in self._files or file in self._sizes:
             raise ProtocolViolation(f"file {file} was released twice")
         if action is Action.SKIP:
@@ -122,6 +149,11 @@ class Plan:
             self._sizes[file] = size
             self._small.append(file)
             return
+        elif window > 0:
+            # Several blocks fit into the window, or streams would take turns.
+            step = max(min(self._block_size, window // _WINDOW_BLOCKS), 1)
+            cuts = _cut(file, 0, size, step, payload=True)
+            self._files[file] = _File(size, cuts, self._checksum, window=window)
         else:
             self._files[file] = _File(size, self._cut_around(file, size, kept), self._checksum)
         self._fresh.append(file)
@@ -197,7 +229,7 @@ class Plan:
             if (work := self._block_of(current)) is not None:
                 return work
             del self._current[stream]
-            if current in self._begun:
+            if current in self._begun and not self._waits(current):
                 self._begun.remove(current)
         while self._fresh:
             file = self._fresh.popleft()
@@ -216,7 +248,14 @@ class Plan:
                 self._begun.append(file)
                 self._current[stream] = file
                 return work
+            if self._waits(file):
+                self._begun.append(file)
         return None
+
+    def _waits(self, file: int) -> bool:
+        """Whether a file has blocks that may not go yet."""
+        entry = self._files.get(file)
+        return entry is not None and entry.window > 0 and entry.has_block()
 
     def _block_of(self, file: int) -> BlockWork | None:
         entry = self._files.get(file)
@@ -225,6 +264,10 @@ class Plan:
         entry.unsent += 1
         entry.unanswered += 1
         return work
+
+    def has_window(self, work: Work) -> bool:
+        """Whether an answer to `work` may let other blocks go."""
+        return isinstance(work, BlockWork) and (entry := self._files.get(work.file)) is not None and entry.window > 0
 
     # --- what became of it --------------------------------------------------------------------------------------
 
@@ -244,6 +287,8 @@ class Plan:
         if entry is None:
             return []
         entry.unanswered -= 1
+        if isinstance(work, BlockWork):
+            entry.dealt.discard(work.offset)
         if isinstance(work, EndWork):
             entry.end_answered = entry.end_dealt
         if isinstance(work, AbortWork) or (entry.end_answered and entry.unanswered == 0):
@@ -308,6 +353,7 @@ class Plan:
     def _return(self, entry: _File, works: list[BlockWork]) -> None:
         for work in works:
             entry.sums.pop(work.offset, None)
+            entry.dealt.discard(work.offset)
             entry.returned.append(work)
         file = works[0].file
         if file not in self._begun:

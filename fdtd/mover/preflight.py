@@ -58,7 +58,7 @@ class Preflight:
             if partial is not None:
                 partial.close()  # what is safe in it stays for when there is room
             raise
-        return Decision(Verdict(file.index, Action.SEND, kept), partial)
+        return Decision(Verdict(file.index, Action.SEND, kept, window=site.window), partial)
 
     def _action_for_existing(self, file: DestinationFile, size: int) -> Action:
         name = os.fsdecode(file.path)

@@ -48,7 +48,7 @@ _RECONNECT_PAUSE_S: Final = 0.3
 def main(setup: Setup, control: Control, log: Log) -> None:
     """Send the files of one job.  Raises FdtError for what ends the job as a whole."""
     with Prefixes(setup.prefixes, setup.scopes) as prefixes:
-        sources = ChosenSources(prefixes, setup.policy.zero_size)
+        sources = ChosenSources(prefixes, setup.policy.zero_size, setup.storage)
         reader = Reader(setup, control, Outbox(setup.policy, sources, log), log)
         control.say(Ended(reader.run()))
 

@@ -154,8 +154,16 @@ class ReceivingStream:
         elif void or (value != expected and value is not None):
             reply = self._landing.not_written(self, header, void=void)
         else:
-            reply = self._landing.written(self, header, expected)
+            reply = self._accept(header, partial, expected)
         self._answer(reply, header.file, header.offset, header.length)
+
+    def _accept(self, header: Header, partial: Partial, value: int) -> Reply:
+        """Take a block whose checksum was right; a storage that takes bytes in order has them only now."""
+        try:
+            partial.accept(header.offset, header.length)
+        except FdtError as exc:
+            return self._landing.write_failed(self, header, exc)
+        return self._landing.written(self, header, value)
 
     def _take_payload(self, header: Header, partial: Partial | None) -> tuple[int | None, FdtError | None]:
         """Move a payload into the file; returns its checksum (None: not asked for) and what the storage said."""

@@ -195,6 +195,8 @@ class SendingStream:
 
         Raises SourceChanged, StreamBroken.
         """
+        if work.payload and source.descriptor < 0:
+            return self._copy(source, work, checksum)
         value = checksum.start
         offset, end = work.offset, work.offset + work.length
         step = min(_SEND_BYTES, self._rate.piece or _SEND_BYTES)
@@ -209,6 +211,22 @@ class SendingStream:
             if checksum.kind is not Checksum.NONE:
                 value = self._sum(source, offset, count, checksum, value)
             offset += count
+        return value
+
+    def _copy(self, source: Source, work: BlockWork, checksum: Sum) -> int:
+        """Send a block of a source that is no file to the kernel; see `_pump`."""
+        value = checksum.start
+        offset, end = work.offset, work.offset + work.length
+        step = min(PIECE_BYTES, self._rate.piece or PIECE_BYTES)
+        while offset < end:
+            piece = self._buffer[: min(step, end - offset)]
+            self._rate.wait(len(piece))
+            if source.read_into(piece, offset) != len(piece):
+                raise SourceChanged(f"{os.fsdecode(self._outbox.path(work.file))} became shorter")
+            value = checksum.update(piece, value)
+            send_all(self._stream, piece, socket.MSG_MORE)
+            self.moved += len(piece)
+            offset += len(piece)
         return value
 
     def _sum(self, source: Source, offset: int, length: int, checksum: Sum, value: int) -> int:

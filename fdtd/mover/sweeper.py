@@ -27,7 +27,7 @@ def main(setup: Setup, control: Control, log: Log) -> None:
     kept: list[KeptPartial] = []
     problem: Problem | None = None
     with Prefixes(setup.prefixes) as prefixes:
-        destinations = ChosenDestinations(prefixes)
+        destinations = ChosenDestinations(prefixes, mapped=setup.storage)
         for path in order.paths:
             if control.stopping.is_set():
                 break

@@ -50,7 +50,7 @@ _STOP_S: Final = LIFE_AFTER_EOF_S - 0.4
 def main(setup: Setup, control: Control, log: Log, umask: int) -> None:
     """Receive the files of one job.  Raises FdtError for what ends the job as a whole."""
     with Prefixes(setup.prefixes) as prefixes:
-        destinations = ChosenDestinations(prefixes, 0o777 & ~umask)
+        destinations = ChosenDestinations(prefixes, 0o777 & ~umask, setup.storage)
         writer = Writer(setup, control, destinations, log)
         problem = writer.run()
         control.say(Ended(problem))

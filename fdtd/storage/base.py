@@ -27,7 +27,7 @@ class Source(Protocol):
 
     @property
     def descriptor(self) -> int:
-        """What sendfile can read from."""
+        """What sendfile can read from; -1 when everything has to go through `read_into`."""
 
     def read_into(self, view: memoryview, offset: int) -> int:
         """Fill `view` from `offset` and return the bytes read, less only at the end.  Raises SourceFailed."""
@@ -64,6 +64,7 @@ class Site:
     device: int
     free: int  # bytes that the account may still write there
     bare: bool = False  # its directory is not there yet, so no earlier attempt has left anything in it
+    window: int = 0  # it takes bytes in order only: how far blocks may run ahead; 0: any order
 
 
 class Committable(Protocol):
@@ -72,6 +73,10 @@ class Committable(Protocol):
     @property
     def volume(self) -> Volume:
         """Where it lives; opened before the first byte is written, because errors are reported from then on."""
+
+    @property
+    def promise(self) -> str:
+        """What "safe" means here, in a few words, where that is not what the sync policy says; else ""."""
 
     def dress(self, mode: int, mtime_ns: int) -> None:
         """Give the complete file its mode and time.  Raises DestinationFailed."""
@@ -119,8 +124,18 @@ class Partial(Committable, Protocol):
     def path(self) -> bytes:
         """The temporary name, absolute."""
 
+    @property
+    def is_resumable(self) -> bool:
+        """Whether a later attempt can go on from what is safe in it: it keeps a journal."""
+
     def write(self, view: memoryview, offset: int) -> None:
         """Write all of `view`.  Raises DestinationFull, DestinationFailed."""
+
+    def accept(self, offset: int, length: int) -> None:
+        """Take a block whose checksum was right, after its bytes were written; before that they may come again.
+
+        Raises DestinationFull, DestinationFailed.
+        """
 
     def sync_data(self) -> None:
         """Make the bytes written so far safe (not the name).  Raises DestinationFull, DestinationFailed."""

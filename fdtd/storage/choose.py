@@ -1,12 +1,18 @@
 """Which back end serves a path.
 
-Decides by the path alone: the two devices of memory tests, everything else is a POSIX file system beneath the allowed
-prefixes.  A user's URL never chooses a back end.
+Decides by the path alone: the two devices of memory tests; what the site has mapped to another storage; everything
+else is a POSIX file system beneath the allowed prefixes.  A user's URL never chooses a back end, and a mapped path has
+to lie beneath an allowed prefix and within the caller's token as any other.  A back end is imported when it is needed.
 """
 
 from __future__ import annotations
 
-from fdtd.storage.base import Destinations, Existing, Partial, Site, Source
+import threading
+from collections.abc import Sequence
+
+from fdtcp.model.order import Mapped
+from fdtd.storage.base import Destinations, Existing, Partial, Site, Source, Sources
+from fdtd.storage.mapping import SEQUENTIAL, PrefixMap
 from fdtd.storage.null import NULL, ZERO, NullDestinations, ZeroSource
 from fdtd.storage.paths import Prefixes
 from fdtd.storage.posix_destination import PosixDestinations
@@ -16,25 +22,51 @@ from fdtd.storage.posix_source import PosixSources
 class ChosenSources:
     """All sources that a reader may open."""
 
-    def __init__(self, prefixes: Prefixes, zero_size: int) -> None:
+    def __init__(self, prefixes: Prefixes, zero_size: int, mapped: Sequence[Mapped] = ()) -> None:
         self._posix = PosixSources(prefixes)
+        self._prefixes = prefixes
         self._zero_size = zero_size
+        self._map = PrefixMap(mapped)
+        self._lock = threading.Lock()
+        self._others: dict[str, Sources] = {}
 
     def open(self, path: bytes) -> Source:
         """Open a source; see `fdtd.storage.base.Sources`."""
-        return ZeroSource(self._zero_size) if path == ZERO else self._posix.open(path)
+        if path == ZERO:
+            return ZeroSource(self._zero_size)
+        place = self._map.find(path)
+        if place is None or place.backend == SEQUENTIAL:  # read as any other file
+            return self._posix.open(path)
+        self._prefixes.check_text(path)
+        return self._other(place.backend).open(path)
 
     def close(self) -> None:
         """Give back what is cached."""
         self._posix.close()
+        for other in self._others.values():
+            other.close()
+
+    def _other(self, backend: str) -> Sources:
+        with self._lock:
+            if backend not in self._others:
+                from fdtd.storage.opening import open_store
+                from fdtd.storage.stored_source import StoredSources
+
+                self._others[backend] = StoredSources(open_store(backend), self._map)
+            return self._others[backend]
 
 
 class ChosenDestinations:
     """All destinations that a writer may touch; see `fdtd.storage.base.Destinations`."""
 
-    def __init__(self, prefixes: Prefixes, new_mode: int = 0o755) -> None:
+    def __init__(self, prefixes: Prefixes, new_mode: int = 0o755, mapped: Sequence[Mapped] = ()) -> None:
         self._posix = PosixDestinations(prefixes, new_mode)
         self._null = NullDestinations()
+        self._prefixes = prefixes
+        self._new_mode = new_mode
+        self._map = PrefixMap(mapped)
+        self._lock = threading.Lock()
+        self._others: dict[str, Destinations] = {}
 
     def look(self, path: bytes) -> Site:
         """Look at a destination."""
@@ -55,6 +87,27 @@ class ChosenDestinations:
     def close(self) -> None:
         """Give back what is cached."""
         self._posix.close()
+        for other in self._others.values():
+            other.close()
 
     def _of(self, path: bytes) -> Destinations:
-        return self._null if path == NULL else self._posix
+        if path == NULL:
+            return self._null
+        if (place := self._map.find(path)) is None:
+            return self._posix
+        if place.backend != SEQUENTIAL:
+            self._prefixes.check_text(path)
+        with self._lock:
+            if place.backend not in self._others:
+                self._others[place.backend] = self._make(place.backend)
+            return self._others[place.backend]
+
+    def _make(self, backend: str) -> Destinations:
+        if backend == SEQUENTIAL:
+            from fdtd.storage.sequential import SequentialDestinations
+
+            return SequentialDestinations(self._prefixes, self._new_mode)
+        from fdtd.storage.opening import open_store
+        from fdtd.storage.stored_destination import StoredDestinations
+
+        return StoredDestinations(open_store(backend), self._map)

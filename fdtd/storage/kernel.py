@@ -57,14 +57,23 @@ def open_beneath(directory: int, path: bytes, flags: int, mode: int = 0) -> int:
     raise _os_error(path)
 
 
+class NoSafeRename(OSError):
+    """The file system can neither rename without replacing nor make hard links."""
+
+
 def rename_without_clobber(directory: int, old: bytes, new: bytes) -> None:
-    """Rename within one directory, only if `new` does not exist.  Raises OSError (EEXIST)."""
+    """Rename within one directory, only if `new` does not exist.  Raises OSError (EEXIST), NoSafeRename."""
     if _renameat2(directory, old, directory, new, _RENAME_NOREPLACE) == 0:
         return
     if ctypes.get_errno() not in (errno.EINVAL, errno.ENOSYS):
         raise _os_error(new)
     # NFS and some FUSE file systems do not know the flag; a hard link never replaces anything either.
-    os.link(old, new, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
+    try:
+        os.link(old, new, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
+    except OSError as exc:
+        if exc.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise NoSafeRename(exc.errno, exc.strerror, new) from exc
+        raise
     os.unlink(old, dir_fd=directory)
 
 

@@ -7,6 +7,7 @@ transfers of one file meet at one lock.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final
@@ -18,6 +19,8 @@ _NAME_MAX: Final = 255
 _KEY_DIGITS: Final = 10
 
 _LONGEST_TAIL: Final = len(b".fdt-") + _KEY_DIGITS + len(b".journal")
+
+_TEMPORARY: Final = re.compile(rb"\..*\.fdt-[0-9a-f]{10}\.(?:part|journal)", re.DOTALL)
 
 
 # Pre-flight asks for the names of a chunk, writing asks for them again.
@@ -35,6 +38,11 @@ def journal_name(name: bytes) -> bytes:
 def journal_of_partial(partial: bytes) -> bytes:
     """Return the journal's name for a partial's."""
     return partial.removesuffix(b".part") + b".journal"
+
+
+def is_temporary(name: bytes) -> bool:
+    """Whether a name may be that of a partial or a journal."""
+    return b".fdt-" in name and _TEMPORARY.fullmatch(name) is not None
 
 
 def _stem(name: bytes) -> bytes:

@@ -47,12 +47,17 @@ class NullPartial:
 
     descriptor = -1
     path = NULL
+    promise = ""
+    is_resumable = False
 
     def __init__(self) -> None:
         self.volume = NullVolume()
 
     def write(self, view: memoryview, offset: int) -> None:
         """Drop it."""
+
+    def accept(self, offset: int, length: int) -> None:
+        """Do nothing."""
 
     def sync_data(self) -> None:
         """Do nothing."""

@@ -36,6 +36,7 @@ class Prefixes:
     def __init__(self, prefixes: Sequence[bytes], scopes: Sequence[bytes] | None = None) -> None:
         """`scopes`: what a bearer token leaves of all that is below the prefixes; None: all of it."""
         self._scopes = None if scopes is None else [split_path(scope) for scope in scopes]
+        self._texts = [split_path(path) for path in prefixes]
         self._prefixes: list[Prefix] = []
         for path in prefixes:
             try:
@@ -65,6 +66,17 @@ class Prefixes:
                 if parts[: len(above)] == above and len(parts) > len(above):
                     return prefix.descriptor, parts[len(above) :]
         raise PathRefused(f"{os.fsdecode(path)} is not below a directory that this site allows")
+
+    def check_text(self, path: bytes) -> None:
+        """Raise PathRefused unless a path that is no file of this host is beneath a prefix, and the token allows it.
+
+        No symlink can lead anywhere there, and the prefix need not exist here: what is written is what is meant.
+        """
+        parts = split_path(path)
+        if not any(len(parts) > len(above) and parts[: len(above)] == above for above in self._texts):
+            raise PathRefused(f"{os.fsdecode(path)} is not below a directory that this site allows")
+        if self._scopes is not None and not any(parts[: len(scope)] == scope for scope in self._scopes):
+            raise PathRefused(f"{os.fsdecode(path)} is not within what the bearer token allows")
 
     def check_scope(self, path: bytes) -> None:
         """Raise PathRefused unless the caller's token, if he brought one, allows this path.

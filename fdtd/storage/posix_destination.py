@@ -19,9 +19,10 @@ from fdtcp.errors import (
     DestinationExists,
     DestinationFailed,
     DestinationUnwritable,
+    PathRefused,
 )
 from fdtd.storage.base import Site
-from fdtd.storage.names import journal_of_partial, partial_name
+from fdtd.storage.names import is_temporary, journal_of_partial, partial_name
 from fdtd.storage.paths import Directories, Directory, Prefixes
 from fdtd.storage.posix_existing import PosixExisting
 from fdtd.storage.posix_partial import FileSystem, PosixPartial, destination_error
@@ -56,7 +57,10 @@ class PosixDestinations:
 
     def look(self, path: bytes) -> Site:
         """Look at a destination; see `fdtd.storage.base.Destinations`."""
-        directory_path = path.rpartition(b"/")[0]
+        directory_path, _, name = path.rpartition(b"/")
+        if is_temporary(name):
+            # Else the transfer of another file would take it for what its last attempt has left.
+            raise PathRefused(f"{os.fsdecode(path)} is a temporary file's name", remedy="choose another name")
         if (seen := self._bare.get(directory_path)) is not None and time.monotonic() < seen[0]:
             return seen[1]
         try:

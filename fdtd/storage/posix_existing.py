@@ -20,6 +20,8 @@ class PosixExisting(PosixSource):
 
     __slots__ = ("_before", "_directories", "_directory", "volume")
 
+    promise = ""
+
     def __init__(
         self, descriptor: int, volume: FileSystem, directories: Directories, directory: Directory, path: bytes
     ) -> None:

@@ -69,6 +69,9 @@ class PosixPartial:
         "volume",
     )
 
+    promise = ""
+    is_resumable = True
+
     def __init__(
         self,
         descriptor: int,
@@ -101,6 +104,9 @@ class PosixPartial:
                 done += os.pwrite(self.descriptor, view[done:], offset + done)
         except OSError as exc:
             raise destination_error(self._path, exc) from exc
+
+    def accept(self, offset: int, length: int) -> None:
+        """Do nothing: what was written in the wrong place or with the wrong bits is written over."""
 
     def sync_data(self) -> None:
         """Sync the data, and the metadata needed to find it."""

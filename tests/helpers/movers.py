@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +30,7 @@ from fdtcp.model.order import (
     Kept,
     Listen,
     Listening,
+    Mapped,
     Message,
     Order,
     Outcome,
@@ -55,7 +56,13 @@ SECRET = bytes(range(32))
 class Mover:
     """One mover process; a context manager that leaves no process behind."""
 
-    def __init__(self, setup: Setup, log: IO[bytes] | None = None, command: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        log: IO[bytes] | None = None,
+        command: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.setup = setup
         self.log = log or tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
         self.messages: list[Message] = []
@@ -66,7 +73,7 @@ class Mover:
             stdout=subprocess.PIPE,
             stderr=self.log,
             cwd="/",
-            env={},
+            env=environment or {},
             bufsize=0,
         )
         self.say(setup)
@@ -176,6 +183,8 @@ class Job:
     )  # a link may stand between
     secret_of_reader: bytes = SECRET
     ports: tuple[int, ...] = (0,)
+    storage: tuple[Mapped, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.job = uuid.uuid4().hex
@@ -183,8 +192,16 @@ class Job:
         self.verdicts: dict[int, Verdict] = {}
 
     def __enter__(self) -> Job:
-        self.reader = Mover(Setup(Role.READER, self.job, self.prefixes, self.policy), command=self.reader_command)
-        self.writer = Mover(Setup(Role.WRITER, self.job, self.prefixes, self.policy), command=self.writer_command)
+        self.reader = Mover(
+            Setup(Role.READER, self.job, self.prefixes, self.policy, None, self.storage),
+            command=self.reader_command,
+            environment=self.environment,
+        )
+        self.writer = Mover(
+            Setup(Role.WRITER, self.job, self.prefixes, self.policy, None, self.storage),
+            command=self.writer_command,
+            environment=self.environment,
+        )
         return self
 
     def __exit__(
@@ -223,7 +240,7 @@ class Job:
 
     def release(self) -> None:
         files = [
-            ReleasedFile(verdict.index, verdict.action, verdict.kept)
+            ReleasedFile(verdict.index, verdict.action, verdict.kept, verdict.window)
             for verdict in self.verdicts.values()
             if verdict.problem is None
         ]
