@@ -3,7 +3,9 @@ r"""Which parts of a partial are safe: the format of its journal.
 Decides what a journal looks like and when it may be believed.  It is tied to the source (its name, size and time), to
 the kind of checksum and to the partial's own inode; what does not match describes something else, and the file starts
 from zero.  Records are only appended after the bytes that they vouch for were synced, each with a checksum of its own:
-a torn tail is ignored.  Pure; reading, appending and syncing are the back end's.
+what a crash or a full disk has torn is passed over, and what a later attempt appended behind it counts.
+
+Pure; reading, appending and syncing are the back end's.
 
     fdt-journal 1 CRC JSON\n                     one line; CRC: crc32 of JSON in hex
     offset(8) length(8) value(4) crc32(4)       any number of times, big endian
@@ -26,6 +28,9 @@ from fdtd.mover.sums import Sum
 _MAGIC: Final = b"fdt-journal 1 "
 _RECORD: Final = Struct(">QQII")
 _COVERED: Final = _RECORD.size - 4
+
+# What one append can leave behind is less than this; what is longer was never a journal.
+_MAX_TORN_BYTES: Final = 64 << 10
 
 # Neighbouring blocks are reported as one: 1 TiB is 4,096 extents, a verdict of 200 kB instead of 13 MB.
 _MERGED_BYTES: Final = 256 << 20
@@ -85,11 +90,14 @@ def decode_journal(data: bytes, identity: Identity | None) -> list[Extent]:
     if identity is not None and encode_start(identity) != line + newline:
         return []
     extents: dict[int, Extent] = {}
-    for start in range(0, len(records) - _RECORD.size + 1, _RECORD.size):
+    start = torn = 0
+    while start + _RECORD.size <= len(records) and torn <= _MAX_TORN_BYTES:
         record = records[start : start + _RECORD.size]
         offset, length, value, check = _RECORD.unpack(record)
         if crc32(record[:_COVERED]) != check:
-            break
+            start, torn = start + 1, torn + 1
+            continue
+        start += _RECORD.size
         if length == 0:
             extents.clear()
         extents[offset] = Extent(offset, length, value)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fdtcp.model.order import Checksum, Extent
-from fdtd.mover.journal import Identity, decode_journal, encode_records, encode_start, merge
+from fdtd.mover.journal import Identity, decode_journal, encode_anew, encode_records, encode_start, merge
 from fdtd.mover.sums import sum_of
 
 IDENTITY = Identity(b"fdt://h:1/\xff name\n", 1 << 30, 123456789, Checksum.ADLER32, 42)
@@ -39,6 +39,18 @@ def test_a_torn_tail_is_ignored(cut: int) -> None:
     kept = decode_journal(data[: max(0, len(data) - cut)], IDENTITY)
     assert kept == EXTENTS[: len(kept)]
     assert len(kept) <= max(0, 3 - -(-cut // 24))
+
+
+@given(st.binary(max_size=60))
+def test_what_was_appended_behind_a_torn_tail_counts(torn: bytes) -> None:
+    data = encode_start(IDENTITY) + encode_records(EXTENTS[:1]) + torn + encode_records(EXTENTS[1:])
+    assert decode_journal(data, IDENTITY) == EXTENTS
+
+
+def test_a_journal_that_begins_anew_vouches_for_nothing_before() -> None:
+    data = encode_start(IDENTITY) + encode_records(EXTENTS) + encode_anew(EXTENTS[1:])
+    assert decode_journal(data, IDENTITY) == EXTENTS[1:]
+    assert decode_journal(data + encode_anew([]), None) == []
 
 
 @given(st.integers(0, 10_000), st.integers(0, 7))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fdtd.storage.names import journal_name, journal_of_partial, partial_name
+from fdtd.storage.names import is_temporary, journal_name, journal_of_partial, partial_name
 
 NAMES = st.binary(min_size=1, max_size=255).filter(lambda name: b"/" not in name and b"\0" not in name)
 
@@ -25,3 +25,11 @@ def test_different_names_have_different_partials(one: bytes, other: bytes) -> No
 
 def test_long_names_that_begin_alike_are_told_apart() -> None:
     assert partial_name(b"x" * 254 + b"a") != partial_name(b"x" * 254 + b"b")
+
+
+def test_temporary_names_are_known_and_others_are_not() -> None:
+    for name in (b"x", b"\n", b"\xff" * 255):
+        assert is_temporary(partial_name(name))
+        assert is_temporary(journal_name(name))
+    for name in (b".x.part", b"x.fdt-0123456789.part", b".x.fdt-0123456789", b".x.fdt-012345678.part", b"file"):
+        assert not is_temporary(name)
