@@ -107,3 +107,41 @@ def test_no_peer_can_make_it_fail_otherwise(plain: object) -> None:
         decode_message(Message, plain)
     except ProtocolViolation:
         pass
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [[1, "a"], [2, "b", "blue"]],  # different defaults left out
+        [[1, "a", "red"], (2, "b", "blue")],
+        [[1, "a"], [2, "b"]],
+    ],
+)
+def test_rows_may_leave_out_what_has_a_default_each_for_itself(rows: list[list[object]]) -> None:
+    found = decode_message(Message, {"text": "t", "rows": rows}, binary=False).rows
+    assert [(row.index, row.name) for row in found] == [(1, b"a"), (2, b"b")]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [[1, "a"], [True, "b"]],
+        [[1, "a"], [2**63, "b"]],
+        [[-(2**63) - 1, "a"], [1, "b"]],
+        [[1, "a"], [1.0, "b"]],
+        [[1, "a"], [2, 3]],
+        [[1, "a"], [2, "\u20ac"]],
+        [[1, "a", "red"], [2, "b", "green"]],
+        [[1, "a", "red"], [2, "b", []]],
+        [[1, "a"], [2]],
+        [[1], [2]],
+        [[1, "a", "red", 0], [2, "b", "red", 0]],
+        [[1, "a"], None],
+        [[1, "a"], {"index": 1, "name": "b"}],
+        [[], []],
+        "no rows",
+    ],
+)
+def test_one_bad_row_among_good_ones_is_refused(rows: object) -> None:
+    with pytest.raises(ProtocolViolation):
+        decode_message(Message, {"text": "t", "rows": rows}, binary=False)
