@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from benchmarks.peers import COPY_WITHIN_S
-from fdtcp.cli.lab import DESTINATION, SOURCE, Lab
+from fdtcp.cli.lab import DESTINATION, SOURCE, Lab, LabHost
 
 
 class Fdtcp:
@@ -39,12 +39,24 @@ class Fdtcp:
 
     def copy(self, source: Path, destination: Path) -> None:
         """Copy one file, third party: the whole command with authentication, until it is durable."""
-        urls = [
-            f"fdt://{self._lab.daemons[host.name].authority}{path}"
-            for host, path in ((SOURCE, source), (DESTINATION, destination))
+        self._run([self._url(SOURCE, source), self._url(DESTINATION, destination)])
+
+    def copy_tree(self, source: Path, destination: Path) -> None:
+        """Copy a directory of files: a copyjobfile, which is part of the command, names each of them."""
+        lines = [
+            f"{self._url(SOURCE, file)} {self._url(DESTINATION, destination / file.name)}\n"
+            for file in sorted(source.iterdir())
         ]
+        jobfile = self._result.with_name("copyjob")
+        jobfile.write_text("".join(lines))
+        self._run(["--copyjobfile", str(jobfile)])
+
+    def _url(self, host: LabHost, path: Path) -> str:
+        return f"fdt://{self._lab.daemons[host.name].authority}{path}"
+
+    def _run(self, arguments: Sequence[str]) -> None:
         subprocess.run(
-            [sys.executable, "-m", "fdtcp", "--json", self._result, *self._options, *urls],
+            [sys.executable, "-m", "fdtcp", "--json", self._result, *self._options, *arguments],
             env=self._lab.environment,
             check=True,
             timeout=COPY_WITHIN_S,
