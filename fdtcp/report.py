@@ -60,10 +60,15 @@ def _detail(outcome: Outcome) -> str:
     checksum = f" {outcome.checksum}" if outcome.checksum else ""
     if outcome.state is State.DONE:
         kept = f", {outcome.kept} of them were there already" if outcome.kept else ""
-        return f"done, {outcome.size} bytes{kept}{checksum}"
+        promise = f" ({outcome.promise})" if outcome.promise else ""
+        return _cut(f"done, {outcome.size} bytes{kept}{checksum}{promise}")
     if outcome.state is State.SKIPPED:
         return f"skipped, the same file of {outcome.size} bytes is there already{checksum}"
     text = str(outcome.problem) if outcome.problem is not None else "failed"
+    return _cut(text)
+
+
+def _cut(text: str) -> str:
     ascii_text = one_line(text).encode("ascii", "replace").decode("ascii")
     return ascii_text if len(ascii_text) <= MAX_DETAIL_CHARS else ascii_text[: MAX_DETAIL_CHARS - 3] + "..."
 

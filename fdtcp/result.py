@@ -139,6 +139,7 @@ def _encode_file(transfer: Transfer, outcome: Outcome | None) -> dict[str, Any]:
         "moved": outcome.moved,
         "kept": outcome.kept,
         "checksum": outcome.checksum,
+        "promise": outcome.promise,
         "finished": outcome.finished,
         "problem": _encode_problem(outcome.problem),
     }

@@ -16,8 +16,10 @@ from authsvc.recognition import SiteRules
 from authsvc.service_words import DEFAULT_PORT as ACCOUNT_PORT
 from authsvc.siterules import site_rules
 from fdtcp.errors import BadSettings
-from fdtcp.settings import Sections, load_settings
+from fdtcp.model.order import Mapped
+from fdtcp.settings import Sections, load_settings, parse_absolute
 from fdtd.limits import Limit, Limits
+from fdtd.storage.mapping import parse_backend
 
 DEFAULT_CONFIG: Final = "/etc/fdtcp/fdtd.conf"
 
@@ -58,6 +60,8 @@ peers = network_list(default=list())
 [paths]
 read = absolute_list(default=list("/"))
 write = absolute_list(default=list("/"))
+[storage]
+__many__ = backend
 [session]
 client_grace = duration(default="30s")
 max_sessions = integer(min=1, default=100)
@@ -210,6 +214,7 @@ class Settings:
     limits: Limits
     issuers: tuple[IssuerSettings, ...] = ()
     detached: DetachedSettings = DetachedSettings()
+    storage: tuple[Mapped, ...] = ()  # directories that have another storage behind them
 
 
 def load_config(path: str) -> Settings:
@@ -228,6 +233,7 @@ def load_config(path: str) -> Settings:
         Limits(**{name: Limit(**values) for name, values in sections["limits"].items()}),
         tuple(IssuerSettings(**_tuples(section)) for section in sections["tokens"].values()),
         DetachedSettings(**_tuples(sections["detached"])),
+        _storage(sections["storage"], path),
     )
     _check_whole(settings, path or "defaults")
     return settings
@@ -258,6 +264,19 @@ def _check_whole(settings: Settings, path: str) -> None:
 
 def _tuples(section: Sections) -> dict[str, Any]:  # Any: the configspec says what a key holds
     return {key: tuple(value) if isinstance(value, list) else value for key, value in section.items()}
+
+
+def _storage(section: Sections, path: str) -> tuple[Mapped, ...]:
+    """Read the map of directories; here the keys are values, too."""
+    mapped = []
+    for prefix, backend in section.items():
+        try:
+            if not isinstance(backend, str):
+                raise ValueError("one back end for a directory; quote a value with a comma in it")
+            mapped.append(Mapped(parse_absolute(prefix).encode("utf-8", "surrogateescape"), backend))
+        except ValueError as exc:
+            raise BadSettings(f"{path}: [storage] {prefix}: {exc}") from exc
+    return tuple(mapped)
 
 
 def _account_source(text: str) -> tuple[str, int] | None:
@@ -319,4 +338,5 @@ _CHECKS: Final = {
     "network": _network,
     "receiver": _receiver,
     "count": _count,
+    "backend": parse_backend,
 }

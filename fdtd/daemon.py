@@ -130,6 +130,7 @@ class Daemon:
                 settings.keep_partials,
                 emitter.emit,
                 host_name(settings),
+                settings.storage,
             )
             service = Service(settings, registry, tools, path_policies(settings))
             accounts = Accounts(settings)
@@ -165,7 +166,9 @@ class Daemon:
 
     def _sweeping(self, launcher: Launcher, state: StateFile) -> Sweeping:
         prefixes = PathPolicy.of(Side.DESTINATION, self._settings.paths.write).prefixes
-        return Sweeping(launcher, state, self._settings.service.log_dir, prefixes, self._settings.keep_partials)
+        settings = self._settings
+        log_dir, keep = settings.service.log_dir, settings.keep_partials
+        return Sweeping(launcher, state, log_dir, prefixes, keep, settings.storage)
 
     def _status(self, registry: Registry, ports: PortLeases, jobs: DetachedJobs) -> Status:
         now = time.monotonic()

@@ -10,7 +10,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -24,7 +24,8 @@ BUSY_TIMEOUT_S: Final = 10.0
 class Database:
     """The file, open; safe to use from all threads.  Methods raise StateFailed."""
 
-    def __init__(self, path: str, schema: str) -> None:
+    def __init__(self, path: str, schema: str, added: Sequence[tuple[str, str]] = ()) -> None:
+        """Open the file; `added` are columns (table, definition) that files of earlier versions may not have."""
         self.path = path
         self._lock = threading.Lock()
         try:
@@ -33,6 +34,10 @@ class Database:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(schema)
+            for table, column in added:
+                known = {name for _, name, *_ in self._db.execute(f"PRAGMA table_info({table})")}
+                if column.split()[0] not in known:
+                    self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
         except (sqlite3.Error, OSError) as exc:
             raise StateFailed(f"cannot use {path}: {exc}") from exc
 

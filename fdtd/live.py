@@ -23,6 +23,7 @@ from fdtcp.model.order import (
     Endpoint,
     Found,
     KeptPartial,
+    Mapped,
     Message,
     Progress,
     ReleasedFile,
@@ -67,6 +68,7 @@ class Tools:
     keep_partials: float  # seconds
     emit: Emit
     host: str  # as monitoring knows it
+    storage: tuple[Mapped, ...] = ()  # directories that have another storage behind them
 
 
 class LiveSession:
@@ -109,7 +111,7 @@ class LiveSession:
             raise
         mover = RunningMover(process, self._on_message, self._on_garbage, self._on_exit)
         self._event("mover-started", f"pid={mover.pid} role={role} log={path}")
-        mover.send(Setup(role, self.key.job, self.prefixes, self.session.policy, self._scopes))
+        mover.send(Setup(role, self.key.job, self.prefixes, self.session.policy, self._scopes, self._tools.storage))
         with self._cond:
             self._mover = mover
             self._started = True

@@ -36,6 +36,8 @@ CREATE TABLE IF NOT EXISTS leftovers (
     session INTEGER NOT NULL, discard INTEGER NOT NULL, due REAL NOT NULL,
     PRIMARY KEY (account, destination)) WITHOUT ROWID;
 """
+# Columns that came after files of this kind were in use.
+ADDED: Final = (("outcomes", "promise TEXT NOT NULL DEFAULT ''"),)
 # Rows of forgotten sessions go in bites, so that no call waits for a million of them.
 BITE: Final = 20_000
 
@@ -67,7 +69,7 @@ class StateFile(Database):
     """The file, open; safe to use from all threads.  Methods raise StateFailed."""
 
     def __init__(self, directory: str) -> None:
-        super().__init__(os.path.join(directory, "fdtd.sqlite"), SCHEMA)
+        super().__init__(os.path.join(directory, "fdtd.sqlite"), SCHEMA, ADDED)
 
     # sessions
 
@@ -102,11 +104,12 @@ class StateFile(Database):
                 one.checksum,
                 one.finished,
                 problem_text(one.problem),
+                one.promise,
             )
             for offset, one in enumerate(outcomes)
         )
         with self.transaction() as db:
-            db.executemany("INSERT INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            db.executemany("INSERT INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
             if db.execute("SELECT 1 FROM leftovers WHERE account = ? LIMIT 1", (account,)).fetchone():
                 db.executemany(
                     "DELETE FROM leftovers WHERE account = ? AND destination ="
@@ -145,11 +148,11 @@ class StateFile(Database):
     def outcomes(self, session: int, position: int, most: int) -> list[Outcome]:
         """Return outcomes from `position` on."""
         rows = self.rows(
-            "SELECT number, state, size, moved, kept, checksum, finished, problem FROM outcomes"
+            "SELECT number, state, size, moved, kept, checksum, finished, problem, promise FROM outcomes"
             " WHERE session = ? AND position >= ? ORDER BY position LIMIT ?",
             (session, position, most),
         )
-        return [Outcome(n, State(s), z, m, k, c, f, read_problem(p)) for n, s, z, m, k, c, f, p in rows]
+        return [Outcome(n, State(s), z, m, k, c, f, read_problem(p), safe) for n, s, z, m, k, c, f, p, safe in rows]
 
     def count_outcomes(self, session: int) -> int:
         """Return how many files of the session are final."""

@@ -18,7 +18,7 @@ from typing import Final
 
 from fdtcp.contract import MAX_CHUNK, MAX_CHUNK_BYTES
 from fdtcp.errors import FdtError, MoverDied, Phase, Problem, Side
-from fdtcp.model.order import Ended, Kept, KeptPartial, Message, Outcome, Role, Setup, State, Sweep
+from fdtcp.model.order import Ended, Kept, KeptPartial, Mapped, Message, Outcome, Role, Setup, State, Sweep
 from fdtd.errors import MoverSlow, StateFailed
 from fdtd.launcher import Launcher
 from fdtd.live import LiveSession, transfer_log
@@ -41,12 +41,19 @@ class Sweeping:
     """Runs sweepers in threads of its own; a context manager, because it waits for them at the end."""
 
     def __init__(
-        self, launcher: Launcher, state: StateFile, log_dir: str, prefixes: tuple[bytes, ...], keep: float
+        self,
+        launcher: Launcher,
+        state: StateFile,
+        log_dir: str,
+        prefixes: tuple[bytes, ...],
+        keep: float,
+        storage: tuple[Mapped, ...] = (),
     ) -> None:
         self._launcher = launcher
         self._state = state
         self._log_dir = log_dir
         self._prefixes = prefixes
+        self._storage = storage
         self._keep = keep
         self._leaving = threading.Event()
         self._movers: set[RunningMover] = set()
@@ -105,7 +112,7 @@ class Sweeping:
         mover = RunningMover(process, hear, lambda _: mover.kill(), lambda _: gone.set())
         self._movers.add(mover)
         try:
-            mover.send(Setup(Role.SWEEPER, job, self._prefixes))
+            mover.send(Setup(Role.SWEEPER, job, self._prefixes, storage=self._storage))
             mover.send(Sweep(paths, discard))
             mover.start()
             if self._leaving.is_set():

@@ -36,6 +36,8 @@ CREATE TABLE IF NOT EXISTS outcomes (
     PRIMARY KEY (job, place)) WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS one_end ON outcomes (job, position);
 """
+# Columns that came after files of this kind were in use.
+ADDED: Final = (("outcomes", "promise TEXT NOT NULL DEFAULT ''"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class DetachedStore(Database):
     """The file, open; safe to use from all threads.  Methods raise StateFailed."""
 
     def __init__(self, directory: str) -> None:
-        super().__init__(os.path.join(directory, "detached.sqlite"), SCHEMA)
+        super().__init__(os.path.join(directory, "detached.sqlite"), SCHEMA, ADDED)
 
     def begin(self, job: StoredJob, wanted: Iterable[Wanted]) -> int:
         """Write down a job and its files, before anything is moved; return its number (`job.id` is not looked at)."""
@@ -83,8 +85,8 @@ class DetachedStore(Database):
             for one in outcomes:
                 facts = (one.state.value, one.size, one.moved, one.kept, one.checksum, one.finished)
                 place += db.execute(
-                    "INSERT OR IGNORE INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (number, place, one.index, *facts, problem_text(one.problem)),
+                    "INSERT OR IGNORE INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (number, place, one.index, *facts, problem_text(one.problem), one.promise),
                 ).rowcount
 
     def renew(self, number: int, not_after: float) -> None:
@@ -120,11 +122,11 @@ class DetachedStore(Database):
     def outcomes(self, number: int, place: int, most: int) -> list[Outcome]:
         """Return outcomes in the order in which they became final, from `place` on."""
         rows = self.rows(
-            "SELECT position, state, size, moved, kept, checksum, finished, problem FROM outcomes"
+            "SELECT position, state, size, moved, kept, checksum, finished, problem, promise FROM outcomes"
             " WHERE job = ? AND place >= ? ORDER BY place LIMIT ?",
             (number, place, most),
         )
-        return [Outcome(n, State(s), z, m, k, c, f, read_problem(p)) for n, s, z, m, k, c, f, p in rows]
+        return [Outcome(n, State(s), z, m, k, c, f, read_problem(p), safe) for n, s, z, m, k, c, f, p, safe in rows]
 
     def without_end(self, number: int) -> list[int]:
         """Return the positions of the files that have no outcome."""

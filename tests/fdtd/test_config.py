@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fdtcp.errors import BadSettings
+from fdtcp.model.order import Mapped
 from fdtd.config import SPEC, format_endpoint, is_loopback_only, load_config
 
 SHIPPED = Path(__file__).parents[2] / "etc" / "fdtd.conf"
@@ -25,7 +26,7 @@ def test_the_shipped_file_shows_every_key_with_its_default(tmp_path: Path) -> No
     assert load_config(write(tmp_path, "\n".join(shown))) == load_config("")
     # Sections that a site names itself are shown as examples only.
     fixed = re.sub(r"\[\[__many__\]\]\n[^\[]*", "", "\n".join(SPEC)).splitlines()
-    keys = [line.partition(" = ")[0] for line in fixed if " = " in line]
+    keys = [line.partition(" = ")[0] for line in fixed if " = " in line and "__many__" not in line]
     assert [line.partition(" = ")[0] for line in shown if re.match(r"[a-z_]+ = ", line)] == keys
 
 
@@ -48,6 +49,8 @@ def test_the_shipped_file_is_good_as_it_is() -> None:
         ("[limits]\n[[streams]]\nmax = many\n", "whole number"),
         ("[monitoring]\nstatsd = 8125\n", "collector.example.org:8125"),
         ("[service]\nlisten_on = 1\n", "unknown key"),
+        ("[storage]\n/mnt/hadoop = hdfs://namenode/\n", "webhdfs://"),
+        ("[storage]\n/cloud = s3://key:secret@bucket/\n", "the mapped account's"),
     ],
 )
 def test_a_bad_value_is_told_with_file_line_key_and_what_is_allowed(tmp_path: Path, text: str, allowed: str) -> None:
@@ -88,3 +91,19 @@ def test_loopback_only_means_all_listeners(tmp_path: Path) -> None:
 def test_endpoints_are_written_as_they_are_read() -> None:
     assert format_endpoint("::1", 8444) == "[::1]:8444"
     assert format_endpoint("127.0.0.1", 8444) == "127.0.0.1:8444"
+
+
+def test_directories_are_mapped_to_storage(tmp_path: Path) -> None:
+    text = "[storage]\n/mnt/hadoop = webhdfs://nn:9870/\n/mnt/hadoop/tmp = posix\n'/with space' = sequential\n"
+    assert load_config(write(tmp_path, text)).storage == (
+        Mapped(b"/mnt/hadoop", "webhdfs://nn:9870/"),
+        Mapped(b"/mnt/hadoop/tmp", "posix"),
+        Mapped(b"/with space", "sequential"),
+    )
+
+
+@pytest.mark.parametrize("line", ["hadoop = sequential", "/mnt/../etc = posix", "/mnt = posix, sequential"])
+def test_what_is_mapped_is_one_absolute_directory_to_one_storage(tmp_path: Path, line: str) -> None:
+    with pytest.raises(BadSettings) as caught:
+        load_config(write(tmp_path, f"[storage]\n{line}\n"))
+    assert "[storage]" in caught.value.reason
