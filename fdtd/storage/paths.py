@@ -112,7 +112,7 @@ class Directory:
     `free` is what pre-flight found when it looked `surveyed_at`.
     """
 
-    __slots__ = ("descriptor", "device", "free", "key", "made_in", "surveyed_at", "users")
+    __slots__ = ("_lost", "descriptor", "device", "free", "key", "made_in", "surveyed_at", "users")
 
     def __init__(self, key: tuple[int, tuple[bytes, ...]], descriptor: int, made_in: Directory | None) -> None:
         self.key = key
@@ -122,10 +122,20 @@ class Directory:
         self.users = 0
         self.free = 0
         self.surveyed_at = float("-inf")
+        self._lost: OSError | None = None
 
     def sync(self) -> None:
-        """Make the names in it safe, and its own name where we made it.  Raises OSError."""
-        os.fsync(self.descriptor)
+        """Make the names in it safe, and its own name where we made it.  Raises OSError, from then on each time.
+
+        The kernel would say it once, and of the names of all files only to the first that asks.
+        """
+        if self._lost is not None:
+            raise self._lost.with_traceback(None)
+        try:
+            os.fsync(self.descriptor)
+        except OSError as exc:
+            self._lost = exc
+            raise
         if self.made_in is not None:
             self.made_in.sync()
 

@@ -176,6 +176,7 @@ class PosixDestinations:
 
     def _volume(self, directory: Directory) -> FileSystem:
         if (volume := self._volumes.get(directory.device)) is not None:
+            volume.check()  # after that nothing that is written there could be called safe
             return volume
         with self._lock:
             if (volume := self._volumes.get(directory.device)) is None:

@@ -36,6 +36,7 @@ class PosixExisting(PosixSource):
 
     def sync(self) -> None:
         """Sync the file."""
+        self.volume.check()
         try:
             os.fsync(self.descriptor)
         except OSError as exc:
@@ -53,6 +54,7 @@ class PosixExisting(PosixSource):
 
     def sync_name(self) -> None:
         """Sync the directory."""
+        self.volume.check()
         try:
             self._directory.sync()
         except OSError as exc:

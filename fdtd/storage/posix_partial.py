@@ -33,21 +33,33 @@ _MAX_JOURNAL_BYTES: Final = 64 << 20
 
 
 class FileSystem:
-    """One mounted file system, as something that can be synced."""
+    """One mounted file system, as something that can be synced, until that fails once.
 
-    __slots__ = ("_descriptor",)
+    The kernel reports a lost write once per descriptor, and says nothing of which file it was.  So nothing on it is
+    believed any more, also what was written before and whose turn to be synced comes later.
+    """
+
+    __slots__ = ("_descriptor", "_lost")
 
     def __init__(self, directory: Directory) -> None:
         # A descriptor of its own, opened before the first write: write-back errors are reported once per descriptor,
         # to those that were open when the error happened.
         self._descriptor = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory.descriptor)
+        self._lost: OSError | None = None
 
     def sync(self) -> None:
         """Sync the whole file system."""
+        self.check()
         try:
             sync_file_system(self._descriptor)
         except OSError as exc:
+            self._lost = exc
             raise destination_error(b"the file system", exc) from exc
+
+    def check(self) -> None:
+        """Raise what the sync that failed has raised, if one has."""
+        if self._lost is not None:
+            raise destination_error(b"the file system", self._lost) from self._lost
 
     def close(self) -> None:
         """Close the descriptor."""
@@ -149,6 +161,7 @@ class PosixPartial:
 
     def sync_name(self) -> None:
         """Sync the directory, and those above in which directories were made."""
+        self.volume.check()
         try:
             self._directory.sync()
         except OSError as exc:
@@ -219,6 +232,7 @@ class PosixPartial:
         self._unlink_plainly(journal_name(self._final))
 
     def _sync(self, call: Callable[[int], None], descriptor: int) -> None:
+        self.volume.check()
         try:
             call(descriptor)
         except OSError as exc:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fdtcp.errors import DestinationBlocked, DestinationVanished
+from fdtcp.errors import DestinationBlocked, DestinationFailed, DestinationVanished
+from fdtd.storage import posix_partial
 from fdtd.storage.paths import Prefixes
 from fdtd.storage.posix_destination import PosixDestinations
 from fdtd.storage.posix_partial import PosixPartial, destination_error
@@ -75,3 +76,49 @@ def test_retracting_takes_away_only_our_own_file(partial: PosixPartial, tmp_path
     (tmp_path / "file").write_bytes(b"theirs")
     partial.retract()
     assert (tmp_path / "file").read_bytes() == b"theirs"
+
+
+def fail_first_call(monkeypatch: pytest.MonkeyPatch, module: object, name: str) -> list[int]:
+    """Play a kernel that has lost a write, says so once, and then believes itself."""
+    calls: list[int] = []
+
+    def call(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == 1:
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(module, name, call)
+    return calls
+
+
+def test_nothing_on_a_file_system_is_safe_after_its_sync_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = fail_first_call(monkeypatch, posix_partial, "sync_file_system")
+    (tmp_path / "old").write_bytes(b"x")
+    with Prefixes([os.fsencode(tmp_path)]) as prefixes:
+        destinations = PosixDestinations(prefixes)
+        partial = destinations.claim(os.fsencode(tmp_path / "file"), 0o600, journal=True)
+        existing = destinations.open_existing(os.fsencode(tmp_path / "old"))
+        with pytest.raises(DestinationFailed, match="the file system"):
+            partial.volume.sync()
+        for step in (partial.volume.sync, partial.sync, partial.sync_data, partial.sync_name, existing.sync_name):
+            with pytest.raises(DestinationFailed, match="the file system"):
+                step()
+        with pytest.raises(DestinationFailed, match="the file system"):
+            destinations.claim(os.fsencode(tmp_path / "new"), 0o600, journal=True)
+        existing.close()
+        partial.remove()
+        partial.close()
+        destinations.close()
+    assert len(calls) == 1 and os.listdir(tmp_path) == ["old"]
+
+
+def test_the_names_of_a_directory_are_not_safe_after_its_sync_has_failed(
+    partial: PosixPartial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = fail_first_call(monkeypatch, os, "fsync")
+    for _ in range(2):
+        with pytest.raises(DestinationFailed):
+            partial.sync_name()
+    assert len(calls) == 1
