@@ -6,12 +6,13 @@ partials, and the outcomes.  A partial is closed only when no stream owns a bloc
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from fdtcp.errors import FdtError, Phase, Problem, Side
+from fdtcp.errors import DestinationExists, FdtError, Phase, Problem, Side
 from fdtcp.model.order import Action, DestinationFile, Extent, KeptPartial, OnExists, Outcome, Policy
 from fdtcp.model.order import State as End
 from fdtd.mover.commit import Item
@@ -21,7 +22,7 @@ from fdtd.mover.log import Log
 from fdtd.mover.preflight import Decision
 from fdtd.mover.receiver import Arrival, Fate, Receiver, Reply, State
 from fdtd.mover.streams import StreamBroken
-from fdtd.mover.sums import comparing_sum, sum_of
+from fdtd.mover.sums import COMPARING_SUM, sum_of
 from fdtd.storage.base import Committable, Destinations, Existing, Partial, Volume
 
 # Partials that a later attempt may change belong to the account alone until they are complete.
@@ -43,7 +44,7 @@ class Landing:
     def __init__(self, policy: Policy, destinations: Destinations, log: Log) -> None:
         self.policy = policy
         self.checksum = sum_of(policy.checksum)
-        self.comparing = comparing_sum(policy.checksum)
+        self.comparing = COMPARING_SUM
         self.receiver = Receiver(self.checksum, self.comparing)
         # Held to use anything here; it may be taken again by the thread that has it.
         self.lock = threading.Condition()
@@ -331,8 +332,13 @@ class Landing:
     def open_existing(self, file: int) -> Existing:
         """Return what exists, open.  Raises FdtError."""
         if (existing := self.existing.get(file)) is None:
-            path = self.receiver.arrivals[file].file.path
-            existing = self.existing[file] = self.destinations.open_existing(path)
+            expected = self.receiver.arrivals[file].file
+            existing = self.existing[file] = self.destinations.open_existing(expected.path)
+            # It may have grown since pre-flight: only as many bytes as the source has would be compared.
+            if (size := existing.facts().size) != expected.size:
+                raise DestinationExists(
+                    f"{os.fsdecode(expected.path)} exists with {size} bytes, the source has {expected.size}"
+                )
         return existing
 
     def follow(self, file: int) -> None:

@@ -18,7 +18,7 @@ from fdtd.mover.frames import End
 from fdtd.mover.log import Log
 from fdtd.mover.plan import EndWork, Plan, Work
 from fdtd.mover.sender import Answered, Dropped, Event, Farewell, Refused, RefusedSmall
-from fdtd.mover.sums import comparing_sum, sum_of
+from fdtd.mover.sums import COMPARING_SUM, sum_of
 from fdtd.storage.base import Facts, Source, Sources
 
 
@@ -40,7 +40,7 @@ class Outbox:
 
     def __init__(self, policy: Policy, sources: Sources, log: Log) -> None:
         self.checksum = sum_of(policy.checksum)
-        self.comparing = comparing_sum(policy.checksum)
+        self.comparing = COMPARING_SUM
         self.lock = threading.Lock()
         self.finished_files = 0
         self.is_dismissed = False  # the writer wants nothing more

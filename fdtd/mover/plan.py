@@ -191,18 +191,22 @@ class Plan:
 
     def next(self, stream: int, *, batches: bool) -> Work | None:
         """Deal the next piece of work to `stream`; `batches`: it is one of those that carry small files."""
-        if self._aborts:
-            return self._deal_abort()
+        if (abort := self._next_abort()) is not None:
+            return abort
         if (end := self._next_end()) is not None:
             return end
         if batches and self._small:
             return self._next_batch()
         return self._next_block(stream)
 
-    def _deal_abort(self) -> AbortWork:
-        work = self._aborts.popleft()
-        self._files[work.file].unanswered += 1
-        return work
+    def _next_abort(self) -> AbortWork | None:
+        while self._aborts:
+            work = self._aborts.popleft()
+            # The destination may have dropped the file before it could be told.
+            if (entry := self._files.get(work.file)) is not None:
+                entry.unanswered += 1
+                return work
+        return None
 
     def _next_end(self) -> EndWork | None:
         while self._ends:
@@ -313,10 +317,10 @@ class Plan:
 
     def failed(self, file: int, problem: Problem) -> None:
         """Give up a file because its source failed; the destination will be told."""
-        self._sizes.pop(file, None)
+        was_small = self._sizes.pop(file, None) is not None
         entry = self._files.get(file)
-        if entry is not None and entry.aborted:
-            return
+        if (entry is None and not was_small) or (entry is not None and entry.aborted):
+            return  # it has ended already
         # All its work is dropped; answers to what is still under way find another entry, which does not mind.
         self._files[file] = _File(0, iter(()), self._checksum, end_dealt=True, aborted=True)
         self._aborts.append(AbortWork(file, problem))

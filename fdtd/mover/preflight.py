@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fdtcp.errors import DestinationExists, DestinationFull, FdtError, Phase, Side
-from fdtcp.model.order import Action, DestinationFile, Extent, OnExists, Policy, SameBy, Verdict
+from fdtcp.model.order import Action, Checksum, DestinationFile, Extent, OnExists, Policy, SameBy, Verdict
 from fdtcp.units import format_size
 from fdtd.mover.frames import SMALL_FILE_BYTES
 from fdtd.mover.journal import Identity, decode_journal, merge
@@ -85,8 +85,8 @@ class Preflight:
         return None, ()
 
     def _kept(self, file: DestinationFile, partial: Partial) -> tuple[Extent, ...]:
-        if file.size <= SMALL_FILE_BYTES:
-            return ()
+        if file.size <= SMALL_FILE_BYTES or self._policy.checksum is Checksum.NONE:
+            return ()  # without sums nothing could tell that the part is one of this source's
         facts = partial.facts()
         identity = Identity.of(file, self._policy.checksum, facts.identity[1])
         extents = decode_journal(partial.read_journal(), identity)

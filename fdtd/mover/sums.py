@@ -94,11 +94,11 @@ _SUMS: Final = {
 }
 
 
+# Existing files are compared by this one, whatever is asked for the bytes in flight: adler32 cannot tell apart what
+# differs by +1, -2, +1 in neighbouring bytes, as "131" and "212" do, which two versions of a table may.
+COMPARING_SUM: Final = _SUMS[Checksum.CRC32]
+
+
 def sum_of(kind: Checksum) -> Sum:
     """Return the checksum of that kind."""
     return _SUMS[kind]
-
-
-def comparing_sum(kind: Checksum) -> Sum:
-    """Return the checksum for comparing existing files: "none" is about the bytes in flight, not about these."""
-    return _SUMS[Checksum.ADLER32 if kind is Checksum.NONE else kind]

@@ -141,6 +141,20 @@ def test_a_failed_source_is_told_once_and_its_blocks_are_forgotten() -> None:
     assert plan.is_finished
 
 
+def test_a_source_that_fails_when_its_file_has_ended_is_nobodys_business() -> None:
+    plan = make_plan()
+    plan.add(0, 4 * BLOCK, Action.SEND)
+    plan.close()
+    work = plan.next(1, batches=True)
+    assert work is not None
+    plan.failed(0, problem())
+    plan.dropped(0)
+    assert plan.next(1, batches=True) is None
+    plan.failed(0, problem())
+    assert plan.next(1, batches=True) is None
+    assert plan.is_finished
+
+
 def test_a_dropped_file_is_forgotten() -> None:
     plan = make_plan()
     plan.add(0, 4 * BLOCK, Action.SEND)

@@ -136,6 +136,35 @@ def test_a_wrong_sum_of_the_whole_fails_the_file() -> None:
     assert problem is not None and problem.code == "checksum-mismatch"
 
 
+def test_a_sum_of_the_whole_from_before_a_refusal_waits_for_the_next() -> None:
+    receiver = make()
+    receiver.begin(1, 0, 0, SIZE)
+    assert receiver.damaged(1, 0, 0) is Reply.NAK
+    receiver.ended(0, end(checksum=1))
+    assert write(receiver, 0, SIZE) is Reply.ACK
+    assert state(receiver) is State.RECEIVING
+    receiver.ended(0, end())
+    assert state(receiver) is State.VERIFIED
+
+
+def test_one_refusal_excuses_one_wrong_sum_only() -> None:
+    receiver = make()
+    receiver.begin(1, 0, 0, SIZE)
+    receiver.damaged(1, 0, 0)
+    write(receiver, 0, SIZE)
+    assert receiver.ended(0, end(checksum=1)) is Reply.ACK
+    assert receiver.ended(0, end(checksum=1)) is Reply.DROP
+
+
+def test_an_empty_file_is_verified_only_when_it_has_come() -> None:
+    receiver = Receiver(ADLER, ADLER)
+    receiver.expect(DestinationFile(0, b"/to/file", 0, MTIME, 0o644, b"fdt://s/file"), Action.SEND)
+    assert receiver.ended(0, End(0, MTIME, 1, zlib.adler32(b""))) is Reply.ACK
+    assert state(receiver) is State.EXPECTED
+    write(receiver, 0, 0)
+    assert state(receiver) is State.VERIFIED
+
+
 @pytest.mark.parametrize("changed", [End(SIZE + 1, MTIME, 1, value()), End(SIZE, MTIME + 1, 1, value())])
 def test_a_changed_source_fails_the_file(changed: End) -> None:
     receiver = make()
