@@ -153,7 +153,10 @@ _NEW: Final = {
     "congestion": ("NAME", "TCP congestion control of the streams, such as cubic or bbr"),
     "buffer_size": ("SIZE", "socket buffers (default: the kernel tunes them)"),
     "zero_size": ("SIZE", "how long /dev/zero is taken to be (default: 8GiB)"),
-    "keep_partials": ("yes|no", "keep what is safe of unfinished files for the next attempt (default: yes)"),
+    "keep_partials": (
+        "yes|no",
+        "keep what is safe of unfinished files for the next attempt, which needs a checksum to go on (default: yes)",
+    ),
     "stall_timeout": ("S", "a stream without a byte for so long is dead (default: 30s)"),
     "connect_timeout": ("S", "how long a stream may take to connect (default: 10s)"),
     "source_addresses": ("A,B", "use only these data addresses of the source"),
