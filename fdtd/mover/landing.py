@@ -221,11 +221,17 @@ class Landing:
             return reply
 
     def fail(self, file: int, problem: Problem) -> None:
-        """Decide that a file failed, unless its outcome is decided already.  Raises ProtocolViolation."""
+        """Decide that a file failed, unless its outcome is decided already.  Raises ProtocolViolation.
+
+        A verified file is the committer's, who has it open: nobody else may end it any more, least of all the peer.
+        """
         with self.lock:
-            arrival = self.receiver.arrival(file)
-            if self.receiver.fail(file, problem):
-                self._conclude_failed(arrival)
+            if self.receiver.arrival(file).told is not State.VERIFIED:
+                self._fail(file, problem)
+
+    def _fail(self, file: int, problem: Problem) -> None:
+        if self.receiver.fail(file, problem):
+            self._conclude_failed(self.receiver.arrivals[file])
 
     def fail_open(self, problem: Problem) -> None:
         """Fail all files that still wait for bytes."""
@@ -245,7 +251,7 @@ class Landing:
         """Fail verified files that nobody began to commit."""
         with self.lock:
             for item in items:
-                self.fail(item.file, problem)
+                self._fail(item.file, problem)
 
     def fail_unjournalled_small(self, problem: Problem) -> None:
         """Fail the open files that are too small for a journal to be worth it."""
@@ -267,20 +273,23 @@ class Landing:
 
     def committed(self, results: list[tuple[Item, FdtError | None]]) -> None:
         """Take the end of a commit."""
+        unused: list[Item] = []
         with self.lock:
             now = time.time()
             for item, error in results:
                 arrival = self.receiver.arrivals[item.file]
                 self.holdings.pop(item.file, None)
-                self.existing.pop(item.file, None)
+                if item.file not in self.users:  # else another stream still reads what exists: it closes it
+                    self.existing.pop(item.file, None)
+                    unused.append(item)
                 if error is None:
                     self.receiver.finish(item.file)
                     same = arrival.action is Action.COMPARE
                     self._conclude(arrival, End.SKIPPED if same else End.DONE, None, now, item.partial.promise)
                 else:
-                    self.fail(item.file, error.problem(Side.DESTINATION, Phase.COMMIT))
+                    self._fail(item.file, error.problem(Side.DESTINATION, Phase.COMMIT))
             self.lock.notify_all()
-        for item, _ in results:
+        for item in unused:
             item.partial.close()
 
     def due_for_checkpoint(self, first_s: float, next_s: float) -> list[int]:

@@ -11,7 +11,7 @@ import os
 from fdtcp.errors import DestinationExists
 from fdtd.storage.base import Facts
 from fdtd.storage.paths import Directories, Directory
-from fdtd.storage.posix_partial import FileSystem, destination_error
+from fdtd.storage.posix_partial import FileSystem, destination_error, sync_open
 from fdtd.storage.posix_source import PosixSource, facts_of
 
 
@@ -38,7 +38,7 @@ class PosixExisting(PosixSource):
         """Sync the file."""
         self.volume.check()
         try:
-            os.fsync(self.descriptor)
+            sync_open(os.fsync, self.descriptor)
         except OSError as exc:
             raise destination_error(self._path, exc) from exc
 
@@ -71,5 +71,6 @@ class PosixExisting(PosixSource):
 
     def close(self) -> None:
         """Close the file and give back the directory."""
-        super().close()
-        self._directories.release(self._directory)
+        if self.descriptor >= 0:
+            super().close()
+            self._directories.release(self._directory)

@@ -217,10 +217,17 @@ class PosixPartial:
             raise destination_error(self._path, exc) from exc
 
     def close(self) -> None:
-        """Close; the kernel drops the lock."""
-        os.close(self.descriptor)
+        """Close; the kernel drops the lock.
+
+        Its number may be another file's the next moment: who comes later finds none.
+        """
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor < 0:
+            return
+        os.close(descriptor)
         if self._journal >= 0:
             os.close(self._journal)
+            self._journal = -1
         self._directories.release(self._directory)
 
     def forget_stale_journal(self) -> None:
@@ -234,7 +241,7 @@ class PosixPartial:
     def _sync(self, call: Callable[[int], None], descriptor: int) -> None:
         self.volume.check()
         try:
-            call(descriptor)
+            sync_open(call, descriptor)
         except OSError as exc:
             raise destination_error(self._path, exc) from exc
 
@@ -258,6 +265,13 @@ class PosixPartial:
             os.unlink(name, dir_fd=self._directory.descriptor)
         except OSError:
             pass  # gone already, or not ours to remove: either way there is nothing more that we can do
+
+
+def sync_open(call: Callable[[int], None], descriptor: int) -> None:
+    """Call fsync or fdatasync; a closed file (-1), for which Python has a ValueError, is an OSError as elsewhere."""
+    if descriptor < 0:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    call(descriptor)
 
 
 def destination_error(path: bytes, exc: OSError) -> FdtError:

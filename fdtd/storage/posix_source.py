@@ -48,8 +48,10 @@ class PosixSource:
             raise SourceFailed(f"looking at {os.fsdecode(self._path)}: {exc.strerror}") from exc
 
     def close(self) -> None:
-        """Close the file."""
-        os.close(self.descriptor)
+        """Close the file; its number may be another file's the next moment, so nobody finds it here any more."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 class PosixSources:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fdtcp.errors import DestinationFailed, Phase, Side, StreamsLost
+from fdtcp.errors import DestinationFailed, Phase, Side, SourceChanged, StreamsLost
 from fdtcp.model.order import Action, DestinationFile, Policy, State
 from fdtd.mover.commit import Item
 from fdtd.mover.comparing import Comparing
@@ -173,3 +173,49 @@ def test_an_end_that_comes_twice_is_committed_once(landing: Landing, tmp_path: P
     assert len(items) == 1
     landing.abandon(items, LOST)
     assert not os.listdir(tmp_path)
+
+
+def send(landing: Landing, stream: FakeStream) -> None:
+    """Send all of file 0, and its end."""
+    partial = landing.begin(stream, block())
+    assert partial is not None
+    partial.write(memoryview(CONTENT), 0)
+    landing.written(stream, block(), zlib.adler32(CONTENT))
+    end = End(SIZE, 5, 5, zlib.adler32(CONTENT))
+    landing.ended(0, lambda: landing.receiver.ended(0, end))
+
+
+def test_an_abort_does_not_end_a_file_that_the_committer_has(landing: Landing, tmp_path: Path) -> None:
+    items: list[Item] = []
+    landing.on_verified = lambda item, _size: items.append(item)
+    expect(landing, tmp_path / "file")
+    send(landing, FakeStream(1, landing))
+    landing.fail(0, SourceChanged("too late").problem(Side.SOURCE, Phase.TRANSFER))
+    assert not landing.outcomes
+    items[0].partial.publish(replace=False)  # it is still open
+    landing.committed([(items[0], None)])
+    assert [outcome.state for outcome in landing.outcomes] == [State.DONE]
+
+
+def test_what_exists_stays_open_after_its_commit_while_another_stream_reads_it(
+    landing: Landing, tmp_path: Path
+) -> None:
+    items: list[Item] = []
+    landing.on_verified = lambda item, _size: items.append(item)
+    (tmp_path / "file").write_bytes(CONTENT)
+    expect(landing, tmp_path / "file")
+    comparing = Comparing(landing)
+    first, second = comparing.begin(block()), comparing.begin(block())
+    assert first is not None and first is second
+    value = landing.comparing.update(memoryview(CONTENT), landing.comparing.start)
+    comparing.is_same(block(), value)
+    comparing.end(0)
+    landing.ended(0, lambda: landing.receiver.ended(0, End(SIZE, 5, 5, value)))
+    assert len(items) == 1
+    landing.committed([(items[0], None)])
+    assert second.read_into(memoryview(bytearray(10)), 0) == 10
+    comparing.is_different(block())  # whatever it finds comes too late
+    comparing.end(0)
+    assert [outcome.state for outcome in landing.outcomes] == [State.SKIPPED]
+    with pytest.raises(Exception, match="Bad file"):
+        second.facts()

@@ -122,3 +122,26 @@ def test_the_names_of_a_directory_are_not_safe_after_its_sync_has_failed(
         with pytest.raises(DestinationFailed):
             partial.sync_name()
     assert len(calls) == 1
+
+
+def test_a_closed_partial_does_nothing_to_the_file_that_has_its_number_now(
+    partial: PosixPartial, tmp_path: Path
+) -> None:
+    number = partial.descriptor
+    partial.close()
+    other = os.open(tmp_path / "other", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        assert other == number
+        for step in (
+            lambda: partial.write(memoryview(b"x"), 0),
+            lambda: partial.dress(0o644, 5),
+            partial.sync,
+            partial.sync_data,
+            partial.facts,
+        ):
+            with pytest.raises(DestinationFailed):
+                step()
+        partial.close()
+        assert (os.fstat(other).st_size, os.fstat(other).st_mode & 0o777) == (0, 0o600)
+    finally:
+        os.close(other)
