@@ -146,7 +146,10 @@ _NEW: Final = {
     "checksum": ("none|adler32|crc32", "end-to-end checksum (default: adler32)"),
     "sync": ("file|batch|none", "when files are made safe: each by itself, several at once (default), or not at all"),
     "on_exists": ("skip-same|overwrite|fail", "what to do when the destination exists (default: skip-same)"),
-    "same_by": ("checksum|size", "what makes an existing file the same (default: checksum)"),
+    "same_by": (
+        "checksum|size",
+        "what makes an existing file the same; with size neither its content nor its safety is looked at (default: checksum)",
+    ),
     "streams": ("N", "data streams of a job (default: the site chooses)"),
     "block_size": ("SIZE", "bytes that are checked and sent anew at once (default: 4MiB)"),
     "rate_limit": ("SIZE", "bytes per second of a job (default: no limit)"),
