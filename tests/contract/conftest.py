@@ -1,0 +1,156 @@
+"""The back ends that have to keep the contract: each with something in it, and a way to look at it from outside."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from fdtcp.model.order import Mapped
+from fdtd.storage.base import Destinations, Partial, Sources
+from fdtd.storage.choose import ChosenDestinations, ChosenSources
+from fdtd.storage.mapping import PrefixMap
+from fdtd.storage.null import NullDestinations
+from fdtd.storage.opening import open_store
+from fdtd.storage.paths import Prefixes
+from fdtd.storage.posix_destination import PosixDestinations
+from fdtd.storage.posix_source import PosixSources
+from fdtd.storage.stored_destination import StoredDestinations
+from fdtd.storage.stored_source import StoredSources
+from tests.helpers.fakehdfs import fake_hdfs
+from tests.helpers.fakestore import FakeStore
+from tests.helpers.s3server import BUCKET, CREDENTIALS, s3_server
+
+SIZE = 100_000
+
+
+@dataclass
+class SourceCase:
+    """A back end with one file in it, and what the file contains."""
+
+    sources: Sources
+    path: bytes
+    content: bytes
+    missing: bytes | None
+
+
+@dataclass
+class DestinationCase:
+    """A back end with room for one file, and how to read what is there (None: nothing)."""
+
+    destinations: Destinations
+    path: bytes
+    read: Callable[[], bytes | None]
+    keeps: bool = True  # what is written can be read again
+    resumes: bool = False  # a later attempt can go on from what an earlier one has left
+    dresses: bool = False  # mode and time are the source's
+    in_order: bool = True  # it takes bytes in order only
+
+    def write(self, partial: Partial, data: bytes, offset: int = 0) -> None:
+        """Write one block that is verified."""
+        partial.write(memoryview(data), offset)
+        partial.accept(offset, len(data))
+
+
+@pytest.fixture(scope="session", autouse=True)  # before any test looks which processes there are
+def s3_endpoint() -> Iterator[str]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in CREDENTIALS.items():
+            patch.setenv(name, value)
+        with s3_server() as endpoint:
+            yield endpoint
+
+
+@pytest.fixture
+def prefixes(tmp_path: Path) -> Iterator[Prefixes]:
+    with Prefixes([os.fsencode(tmp_path)]) as found:
+        yield found
+
+
+@contextmanager
+def store_url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Yield a back end's URL; all of these are empty."""
+    name = tmp_path.name
+    if kind == "s3":
+        yield f"s3://{BUCKET}/{name}?endpoint={request.getfixturevalue('s3_endpoint')}"
+    elif kind == "hdfs":
+        with fake_hdfs() as server:
+            yield f"webhdfs://127.0.0.1:{server.server_port}/{name}"
+    else:
+        yield f"memory://above/{name}"
+
+
+@pytest.fixture(params=["posix", "chosen", "zero", "memory", "s3", "hdfs", "fake"])
+def source(request: pytest.FixtureRequest, prefixes: Prefixes, tmp_path: Path) -> Iterator[SourceCase]:
+    content = os.urandom(SIZE)
+    path, missing = os.fsencode(tmp_path / "file"), os.fsencode(tmp_path / "missing")
+    mapped = PrefixMap([Mapped(os.fsencode(tmp_path), "memory://")])
+    sources: Sources
+    if request.param in ("memory", "s3", "hdfs"):
+        with store_url(request.param, request, tmp_path) as url:
+            upload = open_store(url).upload("file")
+            upload.append(content)
+            upload.finish()
+            upload.publish(replace=False)
+            sources = ChosenSources(prefixes, 0, [Mapped(os.fsencode(tmp_path), url)])
+            yield SourceCase(sources, path, content, missing)
+            sources.close()
+        return
+    if request.param == "fake":
+        store = FakeStore()
+        store.put("file", content)
+        sources = StoredSources(store, mapped)
+    else:
+        (tmp_path / "file").write_bytes(content)
+        sources = PosixSources(prefixes) if request.param == "posix" else ChosenSources(prefixes, SIZE)
+    if request.param == "zero":
+        yield SourceCase(sources, b"/dev/zero", bytes(SIZE), None)
+    else:
+        yield SourceCase(sources, path, content, missing)
+    sources.close()
+
+
+@pytest.fixture(params=["posix", "chosen", "null", "sequential", "memory", "s3", "hdfs", "fake"])
+def destination(request: pytest.FixtureRequest, prefixes: Prefixes, tmp_path: Path) -> Iterator[DestinationCase]:
+    target = tmp_path / "new/directory/file"
+    path = os.fsencode(target)
+    case: DestinationCase
+
+    def read() -> bytes | None:
+        return target.read_bytes() if target.exists() else None
+
+    if request.param in ("memory", "s3", "hdfs"):
+        with store_url(request.param, request, tmp_path) as url:
+            store = open_store(url)
+
+            def read_store() -> bytes | None:
+                found = store.find("new/directory/file")
+                return store.read("new/directory/file", 0, found.size, found.tag) if found is not None else None
+
+            destinations = ChosenDestinations(prefixes, mapped=[Mapped(os.fsencode(tmp_path), url)])
+            yield DestinationCase(destinations, path, read_store)
+            destinations.close()
+            store.close()
+        return
+    if request.param == "fake":
+        fake = FakeStore()
+        mapped = PrefixMap([Mapped(os.fsencode(tmp_path), "memory://")])
+        case = DestinationCase(
+            StoredDestinations(fake, mapped), path, lambda: fake.objects.get("new/directory/file", (None,))[0]
+        )
+    elif request.param == "sequential":
+        sequential = ChosenDestinations(prefixes, mapped=[Mapped(os.fsencode(tmp_path), "sequential")])
+        case = DestinationCase(sequential, path, read, dresses=True)
+    elif request.param == "null":
+        case = DestinationCase(NullDestinations(), b"/dev/null", lambda: None, keeps=False, in_order=False)
+    else:
+        posix = PosixDestinations(prefixes) if request.param == "posix" else ChosenDestinations(prefixes)
+        case = DestinationCase(posix, path, read, resumes=True, dresses=True, in_order=False)
+    yield case
+    case.destinations.close()
+    if request.param == "fake":
+        assert fake.uploads == 0, "an upload was left behind"
