@@ -81,6 +81,7 @@ def test_a_file_is_open_while_it_is_used_and_closed_when_it_is_finished(outbox: 
 
 
 def test_the_end_tells_what_the_file_is_now(outbox: Outbox, tmp_path: Path) -> None:
+    outbox.release([ReleasedFile(1, Action.SEND)], last=True)
     assert outbox.end_of(EndWork(1, 9)).checksum == 9
     os.truncate(tmp_path / "large", 5)
     with pytest.raises(SourceChanged, match="was 1048576 bytes and is 5"):
