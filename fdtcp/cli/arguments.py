@@ -76,7 +76,7 @@ def parse_arguments(arguments: Sequence[str]) -> CommandLine:
         raise UsageError("name two files or a copyjobfile, not both")
     if copyjob is None and len(names) != 2:
         raise UsageError(
-            f"{len(names)} names were given: a source and a destination are needed",
+            f"a source and a destination are needed, and there are {len(names)} names",
             remedy="give two, or a --copyjobfile; fdtcp --help shows what can be said",
         )
     _check_detached(found)
