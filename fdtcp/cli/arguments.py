@@ -148,7 +148,8 @@ _NEW: Final = {
     "on_exists": ("skip-same|overwrite|fail", "what to do when the destination exists (default: skip-same)"),
     "same_by": (
         "checksum|size",
-        "what makes an existing file the same; with size neither its content nor its safety is looked at (default: checksum)",
+        "what makes an existing file the same; with size neither its content nor its safety is looked at "
+        "(default: checksum)",
     ),
     "streams": ("N", "data streams of a job (default: the site chooses)"),
     "block_size": ("SIZE", "bytes that are checked and sent anew at once (default: 4MiB)"),
