@@ -14,7 +14,7 @@ gone already, and removing the new one, which is complete and whose bytes were s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -45,15 +45,21 @@ Lost = Callable[[Volume, FdtError], None]
 
 
 def commit(
-    items: list[Item], sync: Sync, on_lost: Lost, turn: AbstractContextManager[object] | None = None
+    items: list[Item],
+    sync: Sync,
+    on_lost: Lost,
+    turn: AbstractContextManager[object] | None = None,
+    lost: Mapping[int, FdtError] | None = None,
 ) -> list[tuple[Item, FdtError | None]]:
     """Make an epoch of files safe; returns each with its error.
 
     `on_lost` hears of volumes whose sync failed: files on them that are still being written have failed too.  `turn` is
-    held for the steps that are many short system calls, not for the syncs.
+    held for the steps that are many short system calls, not for the syncs.  `lost`: what syncs have said already, of
+    files that nothing can make safe any more.
     """
     turn = turn or nullcontext()
-    steps = [_Step(item) for item in items]
+    lost = lost or {}
+    steps = [_Step(item, lost.get(item.file)) for item in items]
     with turn:
         for step in steps:
             _try(step, lambda item: item.partial.dress(item.mode, item.mtime_ns))

@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
+from fdtcp.errors import FdtError
 from fdtcp.model.order import Checksum, DestinationFile, Extent, KeptPartial
 from fdtd.mover.journal import Identity, encode_anew, encode_records, encode_start
 from fdtd.storage.base import Partial
@@ -23,12 +24,13 @@ _WORTH_KEEPING: Final = frozenset(
 
 @dataclass(slots=True)
 class Holding:
-    """What is open for one file.  `fresh` and `safe` belong to whoever holds the landing's lock."""
+    """What is open for one file.  `fresh` belongs to whoever holds the landing's lock."""
 
     file: DestinationFile
     partial: Partial
     has_journal: bool = False
-    safe: int = 0  # bytes in the journal
+    noted: list[Extent] = field(default_factory=list)  # what the journal says; belongs to whoever holds `busy`
+    lost: FdtError | None = None  # what a sync has said; for good, because the kernel says it once
     fresh: list[Extent] = field(default_factory=list)  # verified, not in the journal
     checked: float = field(default_factory=time.monotonic)  # when the last checkpoint was made, or the first block came
     busy: threading.Lock = field(default_factory=threading.Lock)  # held by who uses the descriptor outside of a block
@@ -37,28 +39,41 @@ class Holding:
         """Whether there is something for the journal: `first_s` after the first block, `next_s` after a checkpoint."""
         return bool(self.fresh) and now - self.checked >= (next_s if self.has_journal else first_s)
 
+    @property
+    def safe(self) -> int:
+        """How many bytes are in the journal."""
+        return sum(extent.length for extent in self.noted)
+
     def checkpoint(self, extents: list[Extent], checksum: Checksum) -> None:
         """Make `extents` safe and note them; call with `busy` held.  Raises DestinationFull, DestinationFailed."""
-        self.partial.sync_data()
-        data = encode_records(extents)
-        if not self.has_journal:
-            inode = self.partial.facts().identity[1]
-            data = encode_start(Identity.of(self.file, checksum, inode)) + data
-        self.partial.append_journal(data)
+        try:
+            self.partial.sync_data()
+            data = encode_records(extents)
+            if not self.has_journal:
+                inode = self.partial.facts().identity[1]
+                data = encode_start(Identity.of(self.file, checksum, inode)) + data
+            self.partial.append_journal(data)
+        except FdtError as exc:
+            self.lost = self.lost or exc
+            raise
         self.has_journal = True
-        self.safe += sum(extent.length for extent in extents)
+        self.noted += extents
         self.checked = time.monotonic()
 
-    def keep_only(self, extents: list[Extent]) -> None:
-        """Make the journal say `extents` and nothing else; call with `busy` held.  Raises as `checkpoint`."""
-        self.safe = 0  # if the journal cannot be written it must go, and its partial with it
-        self.partial.append_journal(encode_anew(extents))
-        self.safe = sum(extent.length for extent in extents)
+    def forget(self, offset: int) -> None:
+        """Make the journal say all that it says now but the part at `offset`; with `busy`.  Raises as `checkpoint`."""
+        left = [extent for extent in self.noted if extent.offset != offset]
+        try:
+            self.partial.append_journal(encode_anew(left))
+        except FdtError as exc:
+            self.lost = self.lost or exc  # it may still vouch for that part: it must go, and its partial with it
+            raise
+        self.noted = left
 
     def let_go(self, code: str, *, may_keep: bool) -> KeptPartial | None:
         """Close, after the file failed with `code`; returns what stays."""
         kept = None
-        if self.safe and may_keep and code in _WORTH_KEEPING:
+        if self.noted and self.lost is None and may_keep and code in _WORTH_KEEPING:
             kept = KeptPartial(self.partial.path, self.safe)
         else:
             self.partial.remove()

@@ -77,9 +77,7 @@ class Landing:
             self.open_files += 1
             self.waiting += 1
             if decision.partial is not None:
-                holding = Holding(file, decision.partial, has_journal=True)
-                holding.safe = sum(extent.length for extent in verdict.kept)
-                self.holdings[file.index] = holding
+                self.holdings[file.index] = Holding(file, decision.partial, True, list(verdict.kept))
             if verdict.problem is not None:
                 self.fail(file.index, verdict.problem)
             elif verdict.action is Action.SKIP:
@@ -185,27 +183,6 @@ class Landing:
 
     # --- sums, ends, aborts -------------------------------------------------------------------------------------
 
-    def kept_sum(self, header: Header, value: int) -> Reply:
-        """Take a SUM for a part that an earlier attempt left."""
-        with self.lock:
-            self.touch()
-            reply = self.receiver.kept_sum(header.file, header.offset, header.length, value)
-            if reply is Reply.NAK:
-                self._take_back(header.file)
-            self.follow(header.file)
-            return reply
-
-    def _take_back(self, file: int) -> None:
-        """Let the journal forget a refused part: what comes in its place may be damaged, and the last that comes."""
-        arrival, holding = self.receiver.arrivals[file], self.holdings[file]
-        with holding.busy:
-            unsafe = {extent.offset for extent in holding.fresh}
-            safe = {at: Extent(at, *part) for at, part in arrival.parts.items() if at not in unsafe}
-            try:
-                holding.keep_only(list((arrival.kept | safe).values()))
-            except FdtError as exc:
-                self.receiver.fail(file, exc.problem(Side.DESTINATION, Phase.TRANSFER))
-
     def ended(self, file: int, apply: Callable[[], Reply]) -> Reply:
         """Take a FILE_END; `apply` hands it to the receiver."""
         with self.lock:
@@ -244,7 +221,8 @@ class Landing:
         """Fail the files that are being written on a volume whose sync has failed."""
         with self.lock:
             for file, holding in list(self.holdings.items()):
-                if holding.partial.volume is volume and self.receiver.arrivals[file].is_open:
+                if holding.partial.volume is volume:
+                    holding.lost = holding.lost or error
                     self.fail(file, error.problem(Side.DESTINATION, Phase.COMMIT))
 
     def abandon(self, items: list[Item], problem: Problem) -> None:
@@ -260,16 +238,7 @@ class Landing:
                 if arrival.is_open and arrival.file.size <= SMALL_FILE_BYTES:
                     self.fail(file, problem)
 
-    # --- commit and journal -------------------------------------------------------------------------------------
-
-    def wait_checkpoints(self, items: list[Item]) -> None:
-        """Wait until no checkpoint of these files is being made; a verified file gets no new one."""
-        with self.lock:
-            holdings = [self.holdings.get(item.file) for item in items]
-            busy = [holding.busy for holding in holdings if holding is not None and holding.busy.locked()]
-        for lock in busy:
-            with lock:
-                pass
+    # --- commit -----------------------------------------------------------------------------------------------
 
     def committed(self, results: list[tuple[Item, FdtError | None]]) -> None:
         """Take the end of a commit."""
@@ -291,37 +260,6 @@ class Landing:
             self.lock.notify_all()
         for item in unused:
             item.partial.close()
-
-    def due_for_checkpoint(self, first_s: float, next_s: float) -> list[int]:
-        """Return files that have something for their journal; see `Holding.is_due`."""
-        now = time.monotonic()
-        with self.lock:
-            return [
-                file
-                for file, holding in self.holdings.items()
-                if holding.is_due(now, first_s, next_s) and self.receiver.arrivals[file].is_open
-            ]
-
-    def checkpoint(self, file: int) -> None:
-        """Make the verified parts of a file safe, and note them in its journal."""
-        with self.lock:
-            holding = self.holdings.get(file)
-            if holding is None or not self.receiver.arrivals[file].is_open:
-                return
-            if not holding.busy.acquire(blocking=False):
-                return  # another thread is at it
-            extents, holding.fresh = holding.fresh, []
-        error = None
-        try:
-            holding.checkpoint(extents, self.policy.checksum)
-        except FdtError as exc:
-            error = exc
-        finally:
-            holding.busy.release()
-        with self.lock:
-            if error is not None:
-                self.fail(file, error.problem(Side.DESTINATION, Phase.TRANSFER))
-            self.let_go_if_final(file)
 
     def wait_let_go(self, deadline: float) -> None:
         """Wait until nothing is open any more, after all files are final; or until `deadline` (monotonic)."""

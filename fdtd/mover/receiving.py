@@ -16,6 +16,7 @@ from typing import Final
 
 from fdtcp.errors import DestinationFailed, FdtError, ProtocolViolation
 from fdtcp.model.order import Checksum, StreamProgress
+from fdtd.mover.checkpoints import Checkpoints
 from fdtd.mover.comparing import Comparing
 from fdtd.mover.frames import (
     BATCH_BYTES,
@@ -56,6 +57,7 @@ class ReceivingStream:
         self._stream = stream
         self._landing = landing
         self._comparing = Comparing(landing)
+        self._checkpoints = Checkpoints(landing)
         self._smalls = Smalls(landing)
         self._finished = finished
         self._log = log
@@ -225,7 +227,7 @@ class ReceivingStream:
         if void:
             reply = Reply.ACK
         elif not self._comparing.is_compared(header.file):
-            reply = self._landing.kept_sum(header, expected)
+            reply = self._checkpoints.kept_sum(header, expected)
         else:
             reply = self._compare(header, expected)
         self._answer(reply, header.file, header.offset, header.length)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 from fdtcp.model.order import Sync
+from fdtd.mover.checkpoints import Checkpoints
 from fdtd.mover.commit import Item, commit
 from fdtd.mover.landing import Landing
 from fdtd.mover.log import Log
@@ -44,6 +45,7 @@ class Committer:
     def __init__(self, sync: Sync, landing: Landing, log: Log) -> None:
         self._sync = sync
         self._landing = landing
+        self._checkpoints = Checkpoints(landing)
         self._log = log
         self._items: list[Item] = []
         self._bytes = 0
@@ -96,8 +98,8 @@ class Committer:
                 items, self._items = self._items, []
                 size, self._bytes = self._bytes, 0
             began = time.monotonic()
-            self._landing.wait_checkpoints(items)
-            results = commit(items, self._sync, self._landing.fail_volume, self._landing.turn)
+            lost = self._checkpoints.wait(items)
+            results = commit(items, self._sync, self._landing.fail_volume, self._landing.turn, lost)
             with self._landing.turn:
                 self._landing.committed(results)
             took = time.monotonic() - began
@@ -120,7 +122,7 @@ class Keeper:
     """Writes journals in the background."""
 
     def __init__(self, landing: Landing) -> None:
-        self._landing = landing
+        self._checkpoints = Checkpoints(landing)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
 
@@ -135,14 +137,14 @@ class Keeper:
 
     def flush(self, deadline: float) -> None:
         """Make all verified parts safe, as far as that is done by `deadline` (monotonic)."""
-        for file in self._landing.due_for_checkpoint(0.0, 0.0):
+        for file in self._checkpoints.due(0.0, 0.0):
             if time.monotonic() >= deadline:
                 return
-            self._landing.checkpoint(file)
+            self._checkpoints.make(file)
 
     def _run(self) -> None:
         while not self._stopped.wait(_TICK_S):
-            for file in self._landing.due_for_checkpoint(FIRST_CHECKPOINT_S, CHECKPOINT_S):
+            for file in self._checkpoints.due(FIRST_CHECKPOINT_S, CHECKPOINT_S):
                 if self._stopped.is_set():
                     return
-                self._landing.checkpoint(file)
+                self._checkpoints.make(file)

@@ -65,6 +65,30 @@ def test_a_failed_sync_is_never_journalled() -> None:
     assert partial.calls == ["sync data"] and holding.safe == 0
 
 
+def test_after_a_failed_sync_nothing_is_kept_however_it_ended() -> None:
+    """Not even what the journal said before: bytes that were synced once may be among those that are lost."""
+    partial = FakePartial()
+    holding = Holding(FILE, partial)
+    holding.checkpoint([Extent(0, 100, 1)], Checksum.ADLER32)
+    partial.fails = "sync data"
+    with pytest.raises(DestinationFailed):
+        holding.checkpoint([Extent(100, 100, 2)], Checksum.ADLER32)
+    assert holding.let_go("destination-full", may_keep=True) is None
+    assert partial.calls[-2:] == ["remove", "close"]
+
+
+def test_a_journal_forgets_one_part_and_keeps_what_it_said_of_others() -> None:
+    partial = FakePartial()
+    holding = Holding(FILE, partial)
+    holding.checkpoint([Extent(0, 100, 1), Extent(100, 100, 2)], Checksum.ADLER32)
+    holding.forget(0)
+    assert decode_journal(partial.journal, None) == holding.noted == [Extent(100, 100, 2)]
+    partial.fails = "append"
+    with pytest.raises(DestinationFailed):
+        holding.forget(100)
+    assert holding.let_go("abandoned", may_keep=True) is None
+
+
 @pytest.mark.parametrize(
     ("code", "safe", "may_keep", "kept"),
     [
@@ -79,7 +103,8 @@ def test_a_failed_sync_is_never_journalled() -> None:
 )
 def test_only_what_a_later_attempt_can_continue_is_kept(code: str, safe: int, may_keep: bool, kept: bool) -> None:
     partial = FakePartial()
-    left = Holding(FILE, partial, safe=safe).let_go(code, may_keep=may_keep)
+    noted = [Extent(0, safe, 1)] if safe else []
+    left = Holding(FILE, partial, True, noted).let_go(code, may_keep=may_keep)
     assert left == (KeptPartial(partial.path, safe) if kept else None)
     assert partial.calls == (["close"] if kept else ["remove", "close"])
 
