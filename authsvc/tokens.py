@@ -192,7 +192,7 @@ def _paths(words: Sequence[str], kind: str, base: str) -> tuple[bytes, ...]:
         if name != kind or not colon:
             continue
         parts = urllib.parse.unquote_to_bytes(path).split(b"/")
-        if parts[0] or b".." in parts or any(b"\0" in part for part in parts):
+        if not path or parts[0] or b".." in parts or any(b"\0" in part for part in parts):
             raise TokenRefused(f"the bearer token's scope {word[:200]!r} has no usable path")
         whole = [*os.fsencode(base).split(b"/"), *parts]
         found.append(b"/" + b"/".join(part for part in whole if part not in (b"", b".")))
