@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import re
 from typing import Final
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
@@ -24,6 +25,17 @@ _RESOLVE_BENEATH: Final = 0x08
 
 # openat2 answers EAGAIN when a rename elsewhere raced with the walk; three in a row are an attack, or hopeless.
 _OPEN_ATTEMPTS: Final = 4
+
+
+# linux/magic.h: ext2 to ext4, xfs, btrfs, f2fs, tmpfs.  What syncfs does elsewhere is the file system's own business:
+# NFS and FUSE are not asked to write back, or do not say what was lost.
+_WITH_SYNCFS: Final = frozenset({0xEF53, 0x58465342, 0x9123683E, 0xF2F52010, 0x01021994})
+
+# Before, syncfs returned 0 whatever was lost.
+_SYNCFS_REPORTS: Final = (5, 8)
+
+# More than any architecture's struct statfs takes; its first word is the type.
+_STATFS_BYTES: Final = 512
 
 
 class _OpenHow(ctypes.Structure):
@@ -81,6 +93,21 @@ def sync_file_system(descriptor: int) -> None:
     """Write back the whole file system of `descriptor`; raises OSError for any error since that was opened."""
     if _libc.syncfs(descriptor) != 0:
         raise _os_error(b"syncfs")
+
+
+def has_honest_syncfs(descriptor: int) -> bool:
+    """Whether syncfs writes back all of the file system of `descriptor`, and reports what was lost.  Raises OSError."""
+    if _kernel_version() < _SYNCFS_REPORTS:
+        return False
+    status = ctypes.create_string_buffer(_STATFS_BYTES)
+    if _libc.fstatfs(descriptor, status) != 0:
+        raise _os_error(b"fstatfs")
+    return ctypes.c_ulong.from_buffer(status).value & 0xFFFFFFFF in _WITH_SYNCFS
+
+
+def _kernel_version() -> tuple[int, int]:
+    numbers = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    return (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
 
 
 def forbid_dumps() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from fdtcp.errors import DestinationExists
-from fdtd.storage.base import Facts
+from fdtd.storage.base import Facts, Volume
 from fdtd.storage.paths import Directories, Directory
 from fdtd.storage.posix_partial import FileSystem, destination_error, sync_open
 from fdtd.storage.posix_source import PosixSource, facts_of
@@ -18,25 +18,34 @@ from fdtd.storage.posix_source import PosixSource, facts_of
 class PosixExisting(PosixSource):
     """See `fdtd.storage.base.Existing`; never changes the file."""
 
-    __slots__ = ("_before", "_directories", "_directory", "volume")
+    __slots__ = ("_before", "_directories", "_directory", "_is_checked", "_system")
 
     promise = ""
 
     def __init__(
-        self, descriptor: int, volume: FileSystem, directories: Directories, directory: Directory, path: bytes
+        self, descriptor: int, system: FileSystem, directories: Directories, directory: Directory, path: bytes
     ) -> None:
         super().__init__(descriptor, path)
-        self.volume = volume
+        self._system = system
         self._directories = directories
         self._directory = directory
         self._before: Facts = self.facts()
+        self._is_checked = False
+
+    @property
+    def volume(self) -> Volume:
+        """Its file system; itself where one sync for all files cannot be believed."""
+        return self._system if self._system.is_honest else self
 
     def dress(self, mode: int, mtime_ns: int) -> None:
         """Leave mode and time as they are."""
 
     def sync(self) -> None:
-        """Sync the file."""
-        self.volume.check()
+        """Sync the file; once it is the one that stays: its name."""
+        if self._is_checked:
+            self.sync_name()
+            return
+        self._system.check()
         try:
             sync_open(os.fsync, self.descriptor)
         except OSError as exc:
@@ -51,10 +60,11 @@ class PosixExisting(PosixSource):
             raise destination_error(self._path, exc) from exc
         if now != self._before:
             raise DestinationExists(f"{os.fsdecode(self._path)} was changed by somebody else while it was compared")
+        self._is_checked = True
 
     def sync_name(self) -> None:
         """Sync the directory."""
-        self.volume.check()
+        self._system.check()
         try:
             self._directory.sync()
         except OSError as exc:

@@ -20,8 +20,8 @@ from fdtcp.errors import (
     FdtError,
     PathRefused,
 )
-from fdtd.storage.base import Facts
-from fdtd.storage.kernel import rename_without_clobber, sync_file_system
+from fdtd.storage.base import Facts, Volume
+from fdtd.storage.kernel import has_honest_syncfs, rename_without_clobber, sync_file_system
 from fdtd.storage.names import journal_name
 from fdtd.storage.paths import Directories, Directory
 from fdtd.storage.posix_source import facts_of
@@ -39,13 +39,14 @@ class FileSystem:
     believed any more, also what was written before and whose turn to be synced comes later.
     """
 
-    __slots__ = ("_descriptor", "_lost")
+    __slots__ = ("_descriptor", "_lost", "is_honest")
 
     def __init__(self, directory: Directory) -> None:
         # A descriptor of its own, opened before the first write: write-back errors are reported once per descriptor,
         # to those that were open when the error happened.
         self._descriptor = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory.descriptor)
         self._lost: OSError | None = None
+        self.is_honest = has_honest_syncfs(self._descriptor)  # else each file has to be synced by itself
 
     def sync(self) -> None:
         """Sync the whole file system."""
@@ -67,18 +68,22 @@ class FileSystem:
 
 
 class PosixPartial:
-    """See `fdtd.storage.base.Partial`; holds the lock of its inode, a user of its directory, and one descriptor."""
+    """See `fdtd.storage.base.Partial`; holds the lock of its inode, a user of its directory, and one descriptor.
+
+    Where one sync for all files cannot be believed it is its own volume (docs/decisions/0014).
+    """
 
     __slots__ = (
         "_directories",
         "_directory",
         "_final",
         "_identity",
+        "_is_published",
         "_journal",
         "_name",
         "_path",
+        "_system",
         "descriptor",
-        "volume",
     )
 
     promise = ""
@@ -87,14 +92,14 @@ class PosixPartial:
     def __init__(
         self,
         descriptor: int,
-        volume: FileSystem,
+        system: FileSystem,
         directories: Directories,
         directory: Directory,
         path: bytes,
         name: bytes,
     ) -> None:
         self.descriptor = descriptor
-        self.volume = volume
+        self._system = system
         self._directories = directories
         self._directory = directory
         self._path = path
@@ -102,6 +107,12 @@ class PosixPartial:
         self._name = name
         self._journal = -1
         self._identity: tuple[int, int] | None = None  # device and inode, once somebody has looked
+        self._is_published = False
+
+    @property
+    def volume(self) -> Volume:
+        """Its file system, or itself."""
+        return self._system if self._system.is_honest else self
 
     @property
     def path(self) -> bytes:
@@ -137,8 +148,11 @@ class PosixPartial:
             raise destination_error(self._path, exc) from exc
 
     def sync(self) -> None:
-        """fsync: not fdatasync, which may leave out mode and time."""
-        self._sync(os.fsync, self.descriptor)
+        """fsync: not fdatasync, which may leave out mode and time.  Once it is in place: its name."""
+        if self._is_published:
+            self.sync_name()
+        else:
+            self._sync(os.fsync, self.descriptor)
 
     def publish(self, *, replace: bool) -> None:
         """Rename into place, after a look whether the name still leads to what was written."""
@@ -157,11 +171,12 @@ class PosixPartial:
             raise DestinationExists(f"{os.fsdecode(self._path)} was made by somebody else meanwhile") from exc
         except OSError as exc:
             raise destination_error(self._path, exc) from exc
+        self._is_published = True
         self._forget_journal()
 
     def sync_name(self) -> None:
         """Sync the directory, and those above in which directories were made."""
-        self.volume.check()
+        self._system.check()
         try:
             self._directory.sync()
         except OSError as exc:
@@ -239,7 +254,7 @@ class PosixPartial:
         self._unlink_plainly(journal_name(self._final))
 
     def _sync(self, call: Callable[[int], None], descriptor: int) -> None:
-        self.volume.check()
+        self._system.check()
         try:
             sync_open(call, descriptor)
         except OSError as exc:

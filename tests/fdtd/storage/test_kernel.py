@@ -71,3 +71,19 @@ def test_dumps_are_forbidden() -> None:
         "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
     )
     assert subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, check=True).stdout == b"0\n"
+
+
+def test_syncfs_is_believed_only_where_it_reports_what_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = os.open("/dev/shm", os.O_RDONLY)
+    other = os.open("/proc", os.O_RDONLY)
+    try:
+        for release, is_honest in (("5.8.0-1-generic", True), ("6.18", True), ("5.7.19", False), ("4.18.0", False)):
+            monkeypatch.setattr(os, "uname", lambda release=release: os.uname_result(("", "", release, "", "")))
+            assert kernel.has_honest_syncfs(memory) is is_honest
+            assert not kernel.has_honest_syncfs(other)
+    finally:
+        os.close(memory)
+        os.close(other)
+    monkeypatch.undo()
+    with pytest.raises(OSError, match="Bad file"):
+        kernel.has_honest_syncfs(other)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fdtcp.errors import DestinationBlocked, DestinationFailed, DestinationVanished
+from fdtcp.model.order import Sync
+from fdtd.mover.commit import Item, commit
 from fdtd.storage import posix_partial
+from fdtd.storage.base import Committable
 from fdtd.storage.paths import Prefixes
 from fdtd.storage.posix_destination import PosixDestinations
 from fdtd.storage.posix_partial import PosixPartial, destination_error
@@ -94,6 +98,7 @@ def fail_first_call(monkeypatch: pytest.MonkeyPatch, module: object, name: str) 
 def test_nothing_on_a_file_system_is_safe_after_its_sync_has_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(posix_partial, "has_honest_syncfs", lambda _: True)
     calls = fail_first_call(monkeypatch, posix_partial, "sync_file_system")
     (tmp_path / "old").write_bytes(b"x")
     with Prefixes([os.fsencode(tmp_path)]) as prefixes:
@@ -145,3 +150,29 @@ def test_a_closed_partial_does_nothing_to_the_file_that_has_its_number_now(
         assert (os.fstat(other).st_size, os.fstat(other).st_mode & 0o777) == (0, 0o600)
     finally:
         os.close(other)
+
+
+def test_where_syncfs_cannot_be_believed_each_file_and_its_name_are_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+
+    def fsync(descriptor: int) -> None:
+        synced.append("name" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(posix_partial, "has_honest_syncfs", lambda _: False)
+    (tmp_path / "old").write_bytes(b"x")
+    lost: list[object] = []
+    with Prefixes([os.fsencode(tmp_path)]) as prefixes:
+        destinations = PosixDestinations(prefixes)
+        existing = destinations.open_existing(os.fsencode(tmp_path / "old"))
+        paths = [os.fsencode(tmp_path / name) for name in ("a", "b")]
+        files: list[Committable] = [destinations.claim(path, 0o600, journal=False) for path in paths]
+        items = [Item(index, file, 0o600, 5, replace=False) for index, file in enumerate([*files, existing])]
+        results = commit(items, Sync.BATCH, lambda volume, _: lost.append(volume))
+        for item, error in results:
+            assert error is None
+            item.partial.close()
+        destinations.close()
+    assert synced == ["file"] * 3 + ["name"] * 3 and not lost
