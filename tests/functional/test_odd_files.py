@@ -1,217 +1,23 @@
-"""Files that are not what one thinks of: that change, that are full of holes, huge, many, empty, or oddly named."""
+"""Files that are full of holes, huge, many, empty, or have several names."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 import pytest
 from zlib_ng import zlib_ng
 
-from fdtcp import Client
-from fdtcp.model.order import Outcome, Policy, State
-from fdtd.mover.journal import decode_journal
-from fdtd.storage.names import journal_name, partial_name
+from fdtcp.model.order import OnExists, Policy, State
 from fdtd.storage.null import NULL
-from tests.helpers.clilab import CliLab, cli_lab
 from tests.helpers.dataset import is_same, make_file
+from tests.helpers.disks import journalled, small_disk, wait_journalled
 from tests.helpers.movers import Job, Mover, Pair
 
 MIB = 1 << 20
 GIB = 1 << 30
-
-# A writer that journals early, so that a transfer of a second can be continued.
-HASTY: Final = (
-    sys.executable,
-    "-I",
-    "-c",
-    "import os; from fdtd.mover import program, safekeeping as s;"
-    "s.FIRST_CHECKPOINT_S, s.CHECKPOINT_S, s._TICK_S = 0.03, 0.05, 0.01; os._exit(program.main())",
-)
-
-# --- sources that change ------------------------------------------------------------------------------------------
-
-
-def append(path: Path) -> None:
-    with path.open("ab") as file:
-        file.write(b"more")
-
-
-def truncate(path: Path) -> None:
-    os.truncate(path, path.stat().st_size // 2 + 1)
-
-
-def rewrite(path: Path) -> None:
-    """Write other bytes of the same length, and put the time back."""
-    status = path.stat()
-    with path.open("r+b") as file:
-        file.write(os.urandom(status.st_size))
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-
-
-def replace(path: Path) -> None:
-    """Put another file of the same length and time in its place."""
-    status = path.stat()
-    other = path.with_name("other")
-    other.write_bytes(os.urandom(status.st_size))
-    os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
-    other.rename(path)
-
-
-def grow_and_shrink(path: Path) -> None:
-    """Append, and cut it off again."""
-    size = path.stat().st_size
-    append(path)
-    os.truncate(path, size)
-
-
-def check_changed(outcome: Outcome, target: Path) -> None:
-    assert outcome.state is State.FAILED, outcome
-    assert outcome.problem is not None
-    assert (outcome.problem.code, outcome.problem.retryable) == ("source-changed", True)
-    assert not target.exists()
-    assert not target.parent.exists() or os.listdir(target.parent) == []
-
-
-def wait_begun(target: Path) -> None:
-    """Wait until the first bytes of a file are at the destination."""
-    deadline = time.monotonic() + 20
-    while not [path for path in target.parent.glob(".*.part") if path.stat().st_size]:
-        assert time.monotonic() < deadline, "nothing came"
-        time.sleep(0.005)  # a poll with a deadline
-
-
-@pytest.mark.parametrize("change", [append, truncate, rewrite, grow_and_shrink])
-def test_a_large_source_that_changes_while_it_is_read_is_not_done(
-    tmp_path: Path, change: Callable[[Path], None]
-) -> None:
-    source, target = make_file(tmp_path / "source", 3 * MIB), tmp_path / "to/target"
-    with Job([(source, target)], Policy(rate_limit=4 * MIB, block_size=256 << 10)) as job:
-        job.start()
-        wait_begun(target)
-        change(source)
-        job.writer.wait_end()
-        check_changed(job.writer.outcomes[0], target)
-
-
-@pytest.mark.parametrize("change", [append, truncate, rewrite, replace, grow_and_shrink])
-def test_sources_that_change_before_they_are_read_are_not_done_and_the_next_attempt_is(
-    tmp_path: Path, change: Callable[[Path], None]
-) -> None:
-    names = ["small", "large", "other-small"]
-    sizes = [1000, MIB, 2000]
-    pairs: list[Pair] = [
-        (make_file(tmp_path / "from" / name / name, size), tmp_path / "to" / name / name)
-        for name, size in zip(names, sizes, strict=True)
-    ]
-    with Job(pairs) as job:
-        job.describe()
-        job.expect()
-        for source, _ in pairs[:2]:
-            change(Path(os.fsdecode(source)))
-        job.connect()
-        job.release()
-        job.writer.wait_end()
-        outcomes = job.writer.outcomes
-        for index in (0, 1):
-            check_changed(outcomes[index], tmp_path / "to" / names[index] / names[index])
-        assert outcomes[2].state is State.DONE
-    with Job(pairs) as job:
-        states = {index: outcome.state for index, outcome in job.run().items()}
-    assert states == {0: State.DONE, 1: State.DONE, 2: State.SKIPPED}
-    assert all(is_same(Path(os.fsdecode(source)), Path(os.fsdecode(target))) for source, target in pairs)
-
-
-# --- a disk that is full, and then is not -------------------------------------------------------------------------
-
-
-@contextmanager
-def small_disk(path: Path, size: str) -> Iterator[Path]:
-    path.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path], check=True)
-    try:
-        yield path
-    finally:
-        subprocess.run(["umount", path], check=True)
-
-
-def fill(path: Path) -> None:
-    """Take all the space that there is."""
-    with path.open("wb", buffering=0) as file:
-        try:
-            while file.write(bytes(64 << 10)):
-                pass
-        except OSError:
-            pass  # full
-
-
-def journalled(target: Path) -> int:
-    journal = target.parent / os.fsdecode(journal_name(os.fsencode(target.name)))
-    return sum(extent.length for extent in decode_journal(journal.read_bytes(), None)) if journal.exists() else 0
-
-
-def wait_journalled(target: Path, least: int) -> None:
-    deadline = time.monotonic() + 20
-    while journalled(target) < least:
-        assert time.monotonic() < deadline, "nothing was journalled"
-        time.sleep(0.01)  # a poll with a deadline
-
-
-@pytest.mark.root
-def test_what_met_a_full_disk_goes_on_when_there_is_room_again(tmp_path: Path) -> None:
-    size = 8 * MIB + 4321
-    source = make_file(tmp_path / "source", size)
-    with small_disk(tmp_path / "disk", "16m") as disk:
-        target = disk / "to/target"
-        policy = Policy(rate_limit=8 * MIB, block_size=128 << 10)
-        with Job([(source, target)], policy, writer_command=HASTY) as job:
-            job.start()
-            wait_journalled(target, MIB)
-            fill(disk / "filler")
-            job.writer.wait_end()
-            problem = job.writer.outcomes[0].problem
-            assert problem is not None and (problem.code, problem.retryable) == ("destination-full", True)
-            kept = journalled(target)
-            assert job.writer.kept == [(os.fsencode(target.parent) + b"/" + partial_name(b"target"), kept)]
-        with Job([(source, target)]) as job:  # it is still full
-            verdict = (job.describe(), job.expect())[1][0]
-            assert verdict.problem is not None and verdict.problem.code == "destination-full"
-        assert journalled(target) == kept
-        subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
-        with Job([(source, target)]) as job:
-            outcome = job.run()[0]
-        assert outcome.state is State.DONE
-        assert (outcome.kept, outcome.moved) == (kept, size - kept)
-        assert is_same(source, target)
-        assert os.listdir(target.parent) == ["target"]
-
-
-def test_a_journal_whose_tail_is_torn_is_believed_before_and_after(tmp_path: Path) -> None:
-    """As after a crash of the host; what later attempts add is not lost behind it."""
-    size = 8 * MIB
-    source, target = make_file(tmp_path / "source", size), tmp_path / "to/target"
-    policy = Policy(rate_limit=16 * MIB, block_size=128 << 10)
-    kept = 0
-    for torn in (b"torn", bytes(24), b"x" * 30):
-        with Job([(source, target)], policy, writer_command=HASTY) as job:
-            job.start()
-            wait_journalled(target, kept + 512 * 1024)
-            job.writer.process.kill()
-        kept = journalled(target)
-        with (target.parent / os.fsdecode(journal_name(b"target"))).open("ab") as journal:
-            journal.write(torn)
-    with Job([(source, target)]) as job:
-        outcome = job.run()[0]
-    assert (outcome.state, outcome.kept) == (State.DONE, kept)
-    assert is_same(source, target)
 
 
 # --- holes and sizes ----------------------------------------------------------------------------------------------
@@ -331,99 +137,6 @@ def test_a_hundred_thousand_files_need_little_memory(tmp_path: Path) -> None:
     assert all(Path(os.fsdecode(to)).read_bytes() == Path(os.fsdecode(source)).read_bytes() for source, to in pairs)
 
 
-# --- names --------------------------------------------------------------------------------------------------------
-
-ODD_NAMES: Final = [
-    *[bytes([byte]) for byte in range(1, 256) if byte not in b"/."],
-    b"a" * 255,
-    b"a" * 254 + b"b",  # the same when it is cut
-    b"\xff" * 255,
-    "é".encode() * 127 + b"x",
-    b"\n" * 255,
-    b"-rf",
-    b"--help",
-    b"...",
-    b"..a",
-    b".hidden",
-    b" leading and trailing ",
-    b"two\nlines\r\n",
-    b"%2e%2e%2f",
-    b"$(reboot);`id`|&>x",
-    b"\\..\\x",
-    b"\xe6\x97\xa5\xe6\x9c\xac\xff",
-    b"\xed\xa0\x80",  # half a surrogate pair
-    b"\xf4\x90\x80\x80",  # beyond Unicode
-    b"\xc0\xaf",  # a slash, to sloppy decoders
-    b'"quoted"',
-    b"fdt:",
-    b"[x]{y}*?",
-    b".x.part",
-    b".x.fdt-0123456789",
-]
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[CliLab]:
-    with cli_lab() as made:
-        yield made
-
-
-def make_odd(lab: CliLab) -> list[str]:
-    base = lab.fresh()
-    (lab.source / base).mkdir()
-    names = [f"{base}/{os.fsdecode(name)}" for name in ODD_NAMES]
-    for number, name in enumerate(names):
-        (lab.source / name).write_bytes(f"content of {number}".encode() * 10)
-    # One of them in a directory of an odd name, and large enough to be a block of its own.
-    names.append(f"{base}-\n\udcff/x\ny")
-    make_file(lab.source / names[-1], 300_000)
-    return names
-
-
-def check_odd(lab: CliLab, names: list[str]) -> None:
-    for name in names:
-        assert is_same(lab.source / name, lab.destination / name), repr(name)
-    (base,) = {name.partition("/")[0] for name in names[:-1]}
-    assert sorted(os.listdir(os.fsencode(lab.destination / base))) == sorted(ODD_NAMES)
-
-
-def test_any_name_that_posix_allows_travels_through_a_json_copyjob(lab: CliLab) -> None:
-    names = make_odd(lab)
-    copyjob = lab.home / "copyjob.json"
-    copyjob.write_text(
-        json.dumps([dict(zip(("source", "destination"), lab.pair(name), strict=True)) for name in names])
-    )
-    ended = lab.run("-f", copyjob)
-    assert ended.code == 0, ended.output
-    assert set(ended.states()) == {"done"}
-    assert [len(line) for line in ended.report] == [len(ended.report[0])] * len(names)
-    check_odd(lab, names)
-    again = lab.run("-f", copyjob)
-    assert (again.code, set(again.states())) == (0, {"skipped"})
-
-
-def test_any_name_that_posix_allows_travels_through_the_python_client(lab: CliLab) -> None:
-    names = make_odd(lab)
-    pairs = [tuple(os.fsencode(one) for one in lab.pair(name)) for name in names]
-    result = Client(proxy=lab.lab.proxy, ca_dir=lab.lab.ca_dir).transfer([(source, to) for source, to in pairs])
-    assert result.exit_code == 0, result.outcomes
-    check_odd(lab, names)
-
-
-def test_a_name_of_our_own_temporary_files_is_refused_as_a_destination(tmp_path: Path) -> None:
-    """Else it would be taken for what is left of another destination: overwritten, or swept away."""
-    partial, journal = (os.fsdecode(name(b"x")) for name in (partial_name, journal_name))
-    long_ones = [os.fsdecode(partial_name(b"\xff" * 255))]
-    names = [partial, journal, "x", *long_ones]
-    pairs: list[Pair] = [(make_file(tmp_path / "from" / name, 1000), tmp_path / "to" / name) for name in names]
-    with Job(pairs) as job:
-        outcomes = job.run()
-    problems = [outcomes[index].problem for index in range(len(names))]
-    assert [problem.code if problem else "" for problem in problems] == ["path-refused"] * 2 + ["", "path-refused"]
-    assert os.listdir(tmp_path / "to") == ["x"]
-    assert is_same(tmp_path / "from/x", tmp_path / "to/x")
-
-
 # --- links --------------------------------------------------------------------------------------------------------
 
 
@@ -443,8 +156,6 @@ def test_hard_links_are_files_of_their_own_at_the_destination(tmp_path: Path) ->
 
 
 def test_a_destination_that_has_another_name_is_replaced_under_the_one_that_was_asked_for(tmp_path: Path) -> None:
-    from fdtcp.model.order import OnExists
-
     source = make_file(tmp_path / "source", 2 * MIB)
     target, other = make_file(tmp_path / "to/target", 100), tmp_path / "to/other"
     other.hardlink_to(target)

@@ -6,9 +6,7 @@ right, or its job says that it failed, and nothing stays behind.
 
 from __future__ import annotations
 
-import os
 import random
-import socket
 import struct
 import zlib
 from collections.abc import Iterator
@@ -18,135 +16,11 @@ import pytest
 
 from fdtcp.errors import Phase, Side, SourceFailed
 from fdtcp.model.order import (
-    Action,
-    DestinationFile,
-    Ended,
-    Expect,
-    Expected,
-    Extent,
-    Finals,
-    Listen,
-    Listening,
-    Outcome,
-    Policy,
-    Role,
-    Setup,
     State,
-    Stop,
-    Verdict,
 )
 from fdtd.mover import frames
-from fdtd.mover.frames import End, Entry, Header, Kind, decode_header, encode_header
-from fdtd.mover.greeting import greet
-from fdtd.mover.journal import Identity, encode_records, encode_start
-from fdtd.storage.names import journal_name, partial_name
-from tests.helpers.movers import SECRET, Mover
-
-SIZE = 1 << 20
-MTIME = 10**18
-BLOCK = 64 << 10
-CONTENT = random.Random(7).randbytes(SIZE)  # noqa: S311  # only has to look random
-JOB = "00112233445566778899aabbccddeeff"
-POLICY = Policy(connect_timeout=1.0, stall_timeout=3.0)
-
-
-class Peer:
-    """One authenticated stream, by hand."""
-
-    def __init__(self, port: int, number: int) -> None:
-        self.stream = socket.create_connection(("127.0.0.1", port))
-        greet(self.stream, number, bytes.fromhex(JOB), POLICY.checksum, SECRET, 5.0)
-        self.stream.settimeout(5)
-
-    def send(self, data: bytes) -> None:
-        self.stream.sendall(data)
-
-    def block(self, offset: int, length: int = BLOCK, *, content: bytes = CONTENT, file: int = 0) -> None:
-        """Send a block with the checksum that the right content has."""
-        right = zlib.adler32(CONTENT[offset : offset + length])
-        payload = content[offset : offset + length]
-        self.send(frames.encode_block(file, offset, length) + payload + frames.encode_trailer(right))
-
-    def sum(self, offset: int, length: int, value: int | None = None) -> None:
-        right = zlib.adler32(CONTENT[offset : offset + length]) if value is None else value
-        self.send(frames.encode_sum(0, offset, length, right, 0))
-
-    def end(self, checksum: int | None = None, *, file: int = 0, size: int = SIZE, mtime: int = MTIME) -> None:
-        value = zlib.adler32(CONTENT) if checksum is None else checksum
-        self.send(frames.encode_end(file, End(size, mtime, 1, value)))
-
-    def bye(self) -> None:
-        self.send(encode_header(Header(Kind.BYE)))
-
-    def hear(self) -> Header | None:
-        """Return the next answer; None when the writer has ended the stream."""
-        data = b""
-        try:
-            while len(data) < frames.HEADER_BYTES:
-                more = self.stream.recv(frames.HEADER_BYTES - len(data))
-                if not more:
-                    return None
-                data += more
-        except ConnectionResetError:
-            return None
-        return decode_header(data)
-
-    def answers(self, count: int) -> list[Kind]:
-        return [header.kind for _ in range(count) if (header := self.hear()) is not None]
-
-    def wait_ended(self) -> None:
-        """Wait until the writer has ended the stream."""
-        while self.hear() is not None:
-            pass
-
-
-class Stage:
-    """A real writer that expects one file, and its peers."""
-
-    def __init__(self, directory: Path, *, size: int = SIZE) -> None:
-        self.target = directory / "to" / "file"
-        self.size = size
-        self.writer = Mover(Setup(Role.WRITER, JOB, (b"/",), POLICY))
-        self.peers: list[Peer] = []
-        self.port = 0
-
-    def expect(self) -> Verdict:
-        file = DestinationFile(0, os.fsencode(self.target), self.size, MTIME, 0o644, b"fdt://s/file")
-        self.writer.say(Expect(0, (file,), last=True))
-        return self.writer.wait_for(Expected).verdicts[0]
-
-    def listen(self) -> None:
-        self.writer.say(Listen(("127.0.0.1",), (0,), SECRET))
-        self.port = self.writer.wait_for(Listening).endpoints[0].port
-
-    def peer(self) -> Peer:
-        peer = Peer(self.port, len(self.peers) + 1)
-        self.peers.append(peer)
-        return peer
-
-    def close(self) -> None:
-        for peer in self.peers:
-            peer.stream.close()
-        self.writer.__exit__(None, None, None)
-
-    def outcome(self) -> Outcome:
-        self.writer.wait_for(Finals)
-        for peer in self.peers:
-            peer.stream.close()  # the writer waits a second for those who do not
-        self.writer.wait_end()
-        return self.writer.outcomes[0]
-
-    def check_done(self) -> None:
-        outcome = self.outcome()
-        assert outcome.state is State.DONE, (outcome, self.writer.read_log())
-        assert self.target.read_bytes() == CONTENT
-        assert os.listdir(self.target.parent) == ["file"]
-
-    def check_failed(self, *codes: str) -> None:
-        outcome = self.outcome()
-        assert outcome.problem is not None and outcome.problem.code in codes, outcome
-        assert not self.target.exists()
-        assert not self.target.parent.exists() or os.listdir(self.target.parent) == []
+from fdtd.mover.frames import End, Entry, Header, Kind, encode_header
+from tests.helpers.peer import BLOCK, MTIME, SIZE, Stage
 
 
 @pytest.fixture
@@ -306,88 +180,3 @@ def test_a_block_that_hangs_on_one_stream_and_comes_on_another_is_written_by_the
         pass  # it was shown out, as it should be
     quick.end()
     stage.check_done()
-
-
-def leave_partial(stage: Stage, extents: list[Extent]) -> Path:
-    """Leave what an earlier attempt might have: the right bytes where the journal says so, else zeros."""
-    stage.target.parent.mkdir()
-    partial = stage.target.parent / os.fsdecode(partial_name(b"file"))
-    content = bytearray(SIZE)
-    for extent in extents:
-        content[extent.offset : extent.offset + extent.length] = CONTENT[extent.offset : extent.offset + extent.length]
-    partial.write_bytes(content)
-    file = DestinationFile(0, os.fsencode(stage.target), SIZE, MTIME, 0o644, b"fdt://s/file")
-    start = encode_start(Identity.of(file, POLICY.checksum, partial.stat().st_ino))
-    journal = stage.target.parent / os.fsdecode(journal_name(b"file"))
-    journal.write_bytes(start + encode_records(extents))
-    return partial
-
-
-def kept_half() -> list[Extent]:
-    return [Extent(at, BLOCK, zlib.adler32(CONTENT[at : at + BLOCK])) for at in range(0, SIZE // 2, BLOCK)]
-
-
-@pytest.fixture
-def resumed(tmp_path: Path) -> Iterator[Stage]:
-    """Let a writer go on with half of the file."""
-    made = Stage(tmp_path)
-    leave_partial(made, kept_half())
-    verdict = made.expect()
-    assert verdict.action is Action.SEND and sum(extent.length for extent in verdict.kept) == SIZE // 2
-    made.listen()
-    yield made
-    made.close()
-
-
-def test_a_kept_part_is_taken_by_its_sum(resumed: Stage) -> None:
-    peer = resumed.peer()
-    for offset in range(SIZE // 2, SIZE, BLOCK):
-        peer.block(offset)
-    peer.sum(0, SIZE // 2)
-    peer.end()
-    resumed.check_done()
-
-
-def test_a_damaged_block_over_a_kept_part_is_not_forgiven_by_its_sum(resumed: Stage) -> None:
-    """The bytes that the sum is about have been overwritten by then."""
-    peer = resumed.peer()
-    peer.block(0, content=bytes(SIZE))
-    peer.wait_ended()
-    again = resumed.peer()
-    again.sum(0, SIZE // 2)
-    for offset in range(SIZE // 2, SIZE, BLOCK):
-        again.block(offset)
-    again.end()
-    resumed.check_done()
-
-
-def test_a_refusal_that_was_lost_with_its_stream_is_said_again(resumed: Stage) -> None:
-    """The reader cannot know of it: it says the sum again on another stream."""
-    for _ in range(2):
-        peer = resumed.peer()
-        peer.sum(0, SIZE // 2, 99)
-        assert peer.answers(1) == [Kind.NAK]
-    for offset in range(0, SIZE, BLOCK):
-        peer.block(offset)
-    peer.end()
-    resumed.check_done()
-
-
-def test_a_kept_part_that_was_refused_and_damaged_is_not_kept_for_the_next_attempt(resumed: Stage) -> None:
-    """A flipped bit in a SUM, then one in the block that is sent instead, then the end of everything."""
-    peer = resumed.peer()
-    peer.sum(0, SIZE // 2, 99)
-    peer.block(0, content=bytes(SIZE))
-    assert peer.answers(2) == [Kind.NAK, Kind.NAK]
-    resumed.writer.process.kill()
-    resumed.writer.process.wait()
-    with Mover(Setup(Role.WRITER, JOB, (b"/",), POLICY)) as second:
-        file = DestinationFile(0, os.fsencode(resumed.target), SIZE, MTIME, 0o644, b"fdt://s/file")
-        second.say(Expect(0, (file,), last=True))
-        (verdict,) = second.wait_for(Expected).verdicts
-        second.say(Stop(discard=False))
-        assert isinstance(second.wait_end(), Ended)
-    partial = resumed.target.parent / os.fsdecode(partial_name(b"file"))
-    written = partial.read_bytes() if partial.exists() else b""
-    for extent in verdict.kept:
-        assert zlib.adler32(written[extent.offset : extent.offset + extent.length]) == extent.checksum
