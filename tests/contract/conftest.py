@@ -19,6 +19,7 @@ from fdtd.storage.opening import open_store
 from fdtd.storage.paths import Prefixes
 from fdtd.storage.posix_destination import PosixDestinations
 from fdtd.storage.posix_source import PosixSources
+from fdtd.storage.store import Store
 from fdtd.storage.stored_destination import StoredDestinations
 from fdtd.storage.stored_source import StoredSources
 from tests.helpers.fakehdfs import fake_hdfs
@@ -26,6 +27,8 @@ from tests.helpers.fakestore import FakeStore
 from tests.helpers.s3server import BUCKET, CREDENTIALS, s3_server
 
 SIZE = 100_000
+
+STORES = ("memory", "s3", "hdfs", "fake")
 
 
 @dataclass
@@ -57,12 +60,15 @@ class DestinationCase:
 
 
 @pytest.fixture(scope="session", autouse=True)  # before any test looks which processes there are
-def s3_endpoint() -> Iterator[str]:
+def s3_store() -> Iterator[Store]:
+    """One client for all: making one takes longer than a test."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in CREDENTIALS.items():
             patch.setenv(name, value)
         with s3_server() as endpoint:
-            yield endpoint
+            store = open_store(f"s3://{BUCKET}/?endpoint={endpoint}")
+            yield store
+            store.close()
 
 
 @pytest.fixture
@@ -72,41 +78,34 @@ def prefixes(tmp_path: Path) -> Iterator[Prefixes]:
 
 
 @contextmanager
-def store_url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Yield a back end's URL; all of these are empty."""
-    name = tmp_path.name
+def made(kind: str, s3_store: Store) -> Iterator[Store]:
+    """Yield a store of that kind; in each, keys begin with the name of a test's directory."""
     if kind == "s3":
-        yield f"s3://{BUCKET}/{name}?endpoint={request.getfixturevalue('s3_endpoint')}"
+        yield s3_store
     elif kind == "hdfs":
         with fake_hdfs() as server:
-            yield f"webhdfs://127.0.0.1:{server.server_port}/{name}"
+            store = open_store(f"webhdfs://127.0.0.1:{server.server_port}/base")
+            yield store
+            store.close()
     else:
-        yield f"memory://above/{name}"
+        yield FakeStore() if kind == "fake" else open_store("memory://")
 
 
-@pytest.fixture(params=["posix", "chosen", "zero", "memory", "s3", "hdfs", "fake"])
-def source(request: pytest.FixtureRequest, prefixes: Prefixes, tmp_path: Path) -> Iterator[SourceCase]:
+@pytest.fixture(params=["posix", "chosen", "zero", *STORES])
+def source(request: pytest.FixtureRequest, prefixes: Prefixes, tmp_path: Path, s3_store: Store) -> Iterator[SourceCase]:
     content = os.urandom(SIZE)
     path, missing = os.fsencode(tmp_path / "file"), os.fsencode(tmp_path / "missing")
-    mapped = PrefixMap([Mapped(os.fsencode(tmp_path), "memory://")])
     sources: Sources
-    if request.param in ("memory", "s3", "hdfs"):
-        with store_url(request.param, request, tmp_path) as url:
-            upload = open_store(url).upload("file")
+    if request.param in STORES:
+        with made(request.param, s3_store) as store:
+            upload = store.upload(f"{tmp_path.name}/file")
             upload.append(content)
             upload.finish()
             upload.publish(replace=False)
-            sources = ChosenSources(prefixes, 0, [Mapped(os.fsencode(tmp_path), url)])
-            yield SourceCase(sources, path, content, missing)
-            sources.close()
+            yield SourceCase(StoredSources(store, PrefixMap([mapped(tmp_path)])), path, content, missing)
         return
-    if request.param == "fake":
-        store = FakeStore()
-        store.put("file", content)
-        sources = StoredSources(store, mapped)
-    else:
-        (tmp_path / "file").write_bytes(content)
-        sources = PosixSources(prefixes) if request.param == "posix" else ChosenSources(prefixes, SIZE)
+    (tmp_path / "file").write_bytes(content)
+    sources = PosixSources(prefixes) if request.param == "posix" else ChosenSources(prefixes, SIZE)
     if request.param == "zero":
         yield SourceCase(sources, b"/dev/zero", bytes(SIZE), None)
     else:
@@ -114,35 +113,28 @@ def source(request: pytest.FixtureRequest, prefixes: Prefixes, tmp_path: Path) -
     sources.close()
 
 
-@pytest.fixture(params=["posix", "chosen", "null", "sequential", "memory", "s3", "hdfs", "fake"])
-def destination(request: pytest.FixtureRequest, prefixes: Prefixes, tmp_path: Path) -> Iterator[DestinationCase]:
+@pytest.fixture(params=["posix", "chosen", "null", "sequential", *STORES])
+def destination(
+    request: pytest.FixtureRequest, prefixes: Prefixes, tmp_path: Path, s3_store: Store
+) -> Iterator[DestinationCase]:
     target = tmp_path / "new/directory/file"
     path = os.fsencode(target)
-    case: DestinationCase
 
     def read() -> bytes | None:
         return target.read_bytes() if target.exists() else None
 
-    if request.param in ("memory", "s3", "hdfs"):
-        with store_url(request.param, request, tmp_path) as url:
-            store = open_store(url)
+    if request.param in STORES:
+        with made(request.param, s3_store) as store:
+            key = f"{tmp_path.name}/new/directory/file"
 
             def read_store() -> bytes | None:
-                found = store.find("new/directory/file")
-                return store.read("new/directory/file", 0, found.size, found.tag) if found is not None else None
+                found = store.find(key)
+                return store.read(key, 0, found.size, found.tag) if found is not None else None
 
-            destinations = ChosenDestinations(prefixes, mapped=[Mapped(os.fsencode(tmp_path), url)])
-            yield DestinationCase(destinations, path, read_store)
-            destinations.close()
-            store.close()
+            yield DestinationCase(StoredDestinations(store, PrefixMap([mapped(tmp_path)])), path, read_store)
+            assert not isinstance(store, FakeStore) or store.uploads == 0, "an upload was left behind"
         return
-    if request.param == "fake":
-        fake = FakeStore()
-        mapped = PrefixMap([Mapped(os.fsencode(tmp_path), "memory://")])
-        case = DestinationCase(
-            StoredDestinations(fake, mapped), path, lambda: fake.objects.get("new/directory/file", (None,))[0]
-        )
-    elif request.param == "sequential":
+    if request.param == "sequential":
         sequential = ChosenDestinations(prefixes, mapped=[Mapped(os.fsencode(tmp_path), "sequential")])
         case = DestinationCase(sequential, path, read, dresses=True)
     elif request.param == "null":
@@ -152,5 +144,8 @@ def destination(request: pytest.FixtureRequest, prefixes: Prefixes, tmp_path: Pa
         case = DestinationCase(posix, path, read, resumes=True, dresses=True, in_order=False)
     yield case
     case.destinations.close()
-    if request.param == "fake":
-        assert fake.uploads == 0, "an upload was left behind"
+
+
+def mapped(tmp_path: Path) -> Mapped:
+    """Return the prefix above a test's directory; the store is at hand already."""
+    return Mapped(os.fsencode(tmp_path.parent), "memory://")

@@ -33,6 +33,7 @@ class FakeHdfs(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: FakeHdfs
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # an answer in one piece: two would wait for each other's acknowledgement
 
     def log_message(self, *_: object) -> None:
         """Be silent."""
