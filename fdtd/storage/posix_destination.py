@@ -32,6 +32,8 @@ _OPEN_PARTIAL: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY |
 
 _OPEN_EXISTING: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
+_MODE_OF_PARTIALS: Final = 0o600
+
 # Whoever holds the partial may commit it between our open and our lock; each turn means somebody made progress.
 _CLAIM_ATTEMPTS: Final = 10
 
@@ -191,14 +193,14 @@ def _open_claimed(directory: Directory, name: bytes, mode: int, start_over: bool
         made = False
         try:
             if not start_over:
-                descriptor = os.open(name, _OPEN_PARTIAL, dir_fd=directory.descriptor)
+                descriptor = _open_left(directory, name, path)
             else:
                 try:
                     flags = _OPEN_PARTIAL | os.O_CREAT | os.O_EXCL
                     descriptor = os.open(name, flags, mode, dir_fd=directory.descriptor)
                     made = True
                 except FileExistsError:
-                    descriptor = os.open(name, _OPEN_PARTIAL, dir_fd=directory.descriptor)
+                    descriptor = _open_left(directory, name, path)
         except FileNotFoundError:
             if not start_over:
                 return -1
@@ -220,6 +222,41 @@ def _open_claimed(directory: Directory, name: bytes, mode: int, start_over: bool
     raise DestinationBusy(f"{os.fsdecode(path)} is being written by another transfer")
 
 
+def _open_left(directory: Directory, name: bytes, path: bytes) -> int:
+    """Open a partial that exists, also one that was killed between getting its mode and its final name."""
+    try:
+        return os.open(name, _OPEN_PARTIAL, dir_fd=directory.descriptor)
+    except PermissionError:
+        _make_writable(directory, name, path)
+    return os.open(name, _OPEN_PARTIAL, dir_fd=directory.descriptor)
+
+
+def _make_writable(directory: Directory, name: bytes, path: bytes) -> None:
+    """Take back the mode of a partial of ours that nobody holds.
+
+    One that is held is about to get its final name, and shall have its mode then.
+    """
+    handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory.descriptor)
+    try:
+        status = os.fstat(handle)
+        _check_ours(status, name, path)
+        itself = f"/proc/self/fd/{handle}"
+        mode = stat.S_IMODE(status.st_mode)
+        if not mode & stat.S_IRUSR:
+            os.chmod(itself, mode | stat.S_IRUSR)  # a lock needs an open file
+        reader = os.open(itself, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(reader, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            mode = _MODE_OF_PARTIALS
+        except BlockingIOError as exc:
+            raise DestinationBusy(f"{os.fsdecode(path)} is being written by another transfer") from exc
+        finally:
+            os.fchmod(reader, mode)
+            os.close(reader)
+    finally:
+        os.close(handle)
+
+
 def _lock_if_ours(descriptor: int, directory: Directory, name: bytes, path: bytes, made: bool) -> bool:
     """Lock; False if the name has moved on meanwhile, so that what we hold is no partial any more."""
     try:
@@ -235,10 +272,14 @@ def _lock_if_ours(descriptor: int, directory: Directory, name: bytes, path: byte
         return False
     if (held.st_dev, held.st_ino) != (named.st_dev, named.st_ino):
         return False
+    _check_ours(held, name, path)
+    return True
+
+
+def _check_ours(held: os.stat_result, name: bytes, path: bytes) -> None:
     # In a directory that others can write to, the name may be a trap: a link to a file that only we may change.
     if not stat.S_ISREG(held.st_mode) or held.st_nlink != 1 or held.st_uid != os.geteuid():
         raise DestinationBlocked(f"{os.fsdecode(name)} beside {os.fsdecode(path)} is not a partial of ours")
-    return True
 
 
 def _remove_quietly(directory: Directory, name: bytes) -> None:

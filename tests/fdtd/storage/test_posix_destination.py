@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fdtcp.errors import DestinationBlocked
+from fdtcp.errors import DestinationBlocked, DestinationBusy
 from fdtd.storage.names import partial_name
 from fdtd.storage.paths import Prefixes
 from fdtd.storage.posix_destination import PosixDestinations
@@ -81,3 +81,35 @@ def test_a_directory_that_was_missing_is_looked_at_anew_once_it_was_made(tmp_pat
         assert destinations.look(path).existing is not None
         partial.close()
         destinations.close()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("mode", [0o444, 0o400, 0o000, 0o111, 0o200])
+def test_a_partial_that_was_killed_with_its_final_mode_is_claimed_again(tmp_path: Path, mode: int) -> None:
+    """Root never notices: it may write to everything."""
+    path = os.fsencode(tmp_path / "file")
+    with Prefixes([os.fsencode(tmp_path)]) as prefixes:
+        os.chown(tmp_path, 65534, 65534)
+        first, second = PosixDestinations(prefixes), PosixDestinations(prefixes)
+        os.seteuid(65534)
+        try:
+            live = first.claim(path, 0o600, journal=False)
+            live.dress(mode, 5)
+            with pytest.raises(DestinationBusy):
+                second.claim_left(path)
+            assert live.facts().mode == mode, "a live one keeps its mode"
+            live.close()
+            left = second.claim_left(path)
+            assert left is not None
+            left.write(memoryview(b"x"), 0)
+            left.dress(mode, 5)
+            left.close()
+            again = second.claim(path, mode, journal=True)
+            again.write(memoryview(b"x"), 0)
+            again.remove()
+            again.close()
+        finally:
+            os.seteuid(0)
+        first.close()
+        second.close()
+    assert not os.listdir(tmp_path)
