@@ -4,7 +4,7 @@
 
 Needs root.  Both hosts are network namespaces (tests/helpers/wan.py) with a userspace wire of 1 Gbit/s and 50 ms of
 queue between them.  The daemons run in the namespaces, and fdtcp beside the source; commands go over a short wire.
-First iperf3 is tried with each number of streams of TRIED; then the best of them and fdtcp take turns.  fdtcp moves
+First iperf3 is tried with several numbers of streams; then the best of them and fdtcp take turns.  fdtcp moves
 what the best would move in the same time, so that both begin as slowly.
 """
 
@@ -24,7 +24,7 @@ from tests.helpers.wan import NETWORK, End, Wan
 
 TARGET: Final = 0.90
 # With 128 iperf3 3.12 does not come to an end.
-TRIED: Final = (1, 4, 8, 16, 32, 64)
+TRIED: Final = "1,4,8,16,32,64"
 
 
 def main() -> int:
@@ -47,6 +47,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--rtt", default="20,50,100", help="round trips in ms (default: 20,50,100)")
     parser.add_argument("--loss", default="0,0.001", help="fractions of packets that are lost (default: 0,0.001)")
     parser.add_argument("--congestion", default="", help="for both (default: this kernel's)")
+    parser.add_argument("--tried", default=TRIED, help=f"iperf3's numbers of streams (default: {TRIED})")
     parser.add_argument("--pairs", type=int, default=7, help="pairs for each row (default: 7)")
     parser.add_argument("--seconds", type=float, default=10.0, help="seconds of each measurement (default: 10)")
     parser.add_argument("--json", help="write all measured rates to this file")
@@ -57,7 +58,7 @@ def _measure(rtt_s: float, loss: float, options: argparse.Namespace) -> dict[str
     with Wan(rtt_s, loss) as wan:
         hosts = (_host("source", wan.near), _host("destination", wan.far))
         peer = Iperf3(hosts, options.congestion)
-        tried = {streams: peer.rate(streams, options.seconds) for streams in TRIED}
+        tried = {streams: peer.rate(streams, options.seconds) for streams in map(int, options.tried.split(","))}
         best = max(tried, key=lambda streams: tried[streams])
         arguments = ("--congestion", options.congestion) if options.congestion else ()
         rates: tuple[list[float], list[float]] = ([], [])

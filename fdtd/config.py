@@ -78,7 +78,7 @@ apmon = receiver(default="")
 [limits]
 [[streams]]
 min = count(default="1")
-max = count(default="16")
+max = count(default="64")
 default = count(default="0")
 overridable = boolean(default=yes)
 [[block_size]]

@@ -47,6 +47,7 @@ class Limits:
         return replace(
             wanted,
             streams=_settle("streams", self.streams, wanted.streams, _UNSAID.streams),
+            most_streams=self.streams.max,
             block_size=_settle("block_size", self.block_size, wanted.block_size, _UNSAID.block_size),
             buffer_size=_settle("buffer_size", self.buffer_size, wanted.buffer_size, _UNSAID.buffer_size),
             rate_limit=_settle_rate(self.rate_limit, wanted.rate_limit),

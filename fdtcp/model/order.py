@@ -202,6 +202,7 @@ class Policy:
     stall_timeout: float = 30.0  # seconds without a byte until a stream counts as dead
     connect_timeout: float = 10.0  # seconds for a stream to connect and authenticate
     unattended: bool = False  # a detached job: while bytes flow, its end of the job outlives the loss of its client
+    most_streams: int = 64  # the site's word: the reader may not choose more
 
 
 # --- orders: daemon to mover -----------------------------------------------------------------------------------

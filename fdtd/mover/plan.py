@@ -20,6 +20,7 @@ from typing import Final
 
 from fdtcp.errors import Problem, ProtocolViolation
 from fdtcp.model.order import Action, Extent
+from fdtd.mover.distance import share_of
 from fdtd.mover.frames import BATCH_BYTES, MAX_BATCH_FILES, SMALL_FILE_BYTES
 from fdtd.mover.sums import Sum
 
@@ -28,9 +29,6 @@ COMPARE_BYTES: Final = 64 << 20
 
 # At least so many blocks travel within the window of a file that has one.
 _WINDOW_BLOCKS: Final = 4
-
-# The finest cut at the end of a file: a stream at 4 Mbit/s (100 ms, one packet in 1,000 lost) needs 0.5 s.
-_LEAST_SHARE: Final = 256 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,10 +386,7 @@ class Plan:
 
     def _step(self, left: int) -> int:
         """Return the size of the next block of a file of which so much is left."""
-        if not self.shares or self._fresh:
-            return self._block_size
-        share = left // (2 * self.shares) // _LEAST_SHARE * _LEAST_SHARE
-        return min(self._block_size, max(_LEAST_SHARE, share))
+        return self._block_size if self._fresh else share_of(left, self.shares, self._block_size)
 
 
 def _cut(file: int, start: int, end: int, step: int, *, payload: bool) -> Iterator[BlockWork]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import socket
 import threading
 import time
 from collections import deque
@@ -25,13 +26,13 @@ from fdtcp.errors import (
 )
 from fdtcp.model.order import Connect, Describe, Described, Ended, Endpoint, Policy, Progress, Release, Setup
 from fdtd.mover.control import Control
-from fdtd.mover.distance import Spread, spread_over
+from fdtd.mover.distance import Growth, Path, Spread, spread_over
 from fdtd.mover.greeting import greet
 from fdtd.mover.log import Log
 from fdtd.mover.outbox import Outbox
 from fdtd.mover.rate import RateLimit
 from fdtd.mover.sending import SendingStream
-from fdtd.mover.streams import StreamBroken, connect, family_of, keep_short, name_of, round_trip_s, tune
+from fdtd.mover.streams import StreamBroken, connect, family_of, keep_short, name_of, path_of, tune
 from fdtd.storage.choose import ChosenSources
 from fdtd.storage.paths import Prefixes
 
@@ -68,6 +69,7 @@ class Reader:
         self._connect: Connect | None = None
         self._told_at = 0.0
         self._spread: Spread | None = None  # the first stream tells how far it is
+        self._growth = Growth(setup.policy.most_streams)
         self._breaks: deque[float] = deque()
         self._breaks_lock = threading.Lock()
 
@@ -124,13 +126,31 @@ class Reader:
         if self._policy.streams or self._spread is None:
             return self._policy.streams or 1
         # Several data interfaces are there to be used.
-        return max(self._spread.streams, len(self._connect.endpoints) if self._connect else 1)
+        wanted = max(self._spread.streams, len(self._connect.endpoints) if self._connect else 1)
+        return min(wanted, self._policy.most_streams)
 
     def _look_how_far(self) -> None:
-        if self._spread is not None or not self._lanes or (round_trip := self._lanes[0].round_trip_s) is None:
+        if not self._lanes or (round_trip := self._lanes[0].round_trip_s) is None:
             return
-        self._spread = spread_over(round_trip, os.cpu_count() or 1)
-        self._outbox.spread(self._spread)
+        spread = self._spread or spread_over(round_trip, os.cpu_count() or 1)
+        if not self._policy.streams:
+            spread = self._grow(spread, time.monotonic())
+        if spread is not self._spread:
+            self._spread = spread
+            self._outbox.spread(spread)
+
+    def _grow(self, spread: Spread, now: float) -> Spread:
+        """Return how the job spreads now that its streams have carried something."""
+        opened = [stream for lane in self._lanes for stream in lane.streams]
+        if not spread.is_far or len(opened) < spread.streams:
+            return spread
+        paths = [path for lane in self._lanes if (path := lane.path) is not None]
+        moved = sum(stream.moved for stream in opened)
+        wanted = self._growth.wanted(now, spread.streams, moved, paths)
+        if wanted == spread.streams:
+            return spread
+        self._log.event("more-streams", streams=wanted)
+        return Spread(wanted, wanted, wanted)
 
     def _lost(self) -> Problem:
         error: FdtError
@@ -180,7 +200,8 @@ class Reader:
         stream = connect(lane.endpoint, lane.local, policy, policy.connect_timeout)
         try:
             # The kernel knows it from connecting: other streams need not wait until this one has been let in.
-            lane.round_trip_s = round_trip_s(stream)
+            lane.socket = stream
+            lane.round_trip_s = path_of(stream).round_trip_s
             self._control.wake()
             greet(stream, number, lane.job, policy.checksum, lane.secret, policy.connect_timeout)
             tune(stream, policy)
@@ -210,10 +231,19 @@ class Lane:
         self.local = local
         self.secret = secret
         self.streams: list[SendingStream] = []
+        self.socket: socket.socket | None = None  # the stream's; only to be looked at
         self.round_trip_s: float | None = None
         self.is_over = False
         self._reader = reader
         self._thread = threading.Thread(target=self._run, name="lane", daemon=True)
+
+    @property
+    def path(self) -> Path | None:
+        """What the kernel knows of the stream's path; None while there is no stream."""
+        try:
+            return path_of(self.socket) if self.socket is not None else None
+        except OSError:
+            return None  # it has been closed by now
 
     @property
     def was_open(self) -> bool:

@@ -13,6 +13,7 @@ import ipaddress
 import os
 import select
 import socket
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from struct import pack
@@ -20,6 +21,7 @@ from typing import Final
 
 from fdtcp.errors import FdtError, SourceFailed
 from fdtcp.model.order import Endpoint, Policy
+from fdtd.mover.distance import Path
 from fdtd.mover.frames import HEADER_BYTES, Header, check_header, check_payload, decode_header
 
 # A silent host is found dead within 10 + 3 * 5 s.
@@ -147,11 +149,13 @@ def _timeval(seconds: float) -> bytes:
     return pack("ll", int(seconds), int(seconds % 1 * 1e6))
 
 
-def round_trip_s(stream: socket.socket) -> float:
-    """Return the kernel's smoothed round-trip time."""
-    # linux/tcp.h: tcpi_rtt in microseconds, after 8 bytes and 15 words.
-    info = stream.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
-    return int.from_bytes(info[68:72], "little") / 1e6
+def path_of(stream: socket.socket) -> Path:
+    """Return what the kernel knows of the path.  Raises OSError for a closed stream."""
+    # linux/tcp.h, struct tcp_info: tcpi_rtt and tcpi_min_rtt in microseconds, tcpi_total_retrans.
+    info = stream.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 152)
+    round_trip, resent, least = (int.from_bytes(info[at : at + 4], sys.byteorder) for at in (68, 100, 148))
+    congestion = stream.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
+    return Path(round_trip / 1e6, least / 1e6, resent, congestion.rstrip(b"\0").decode("ascii", "replace"))
 
 
 def name_of(address: tuple[str, int] | tuple[str, int, int, int]) -> str:

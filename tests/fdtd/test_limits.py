@@ -28,7 +28,7 @@ def test_what_is_said_within_limits_is_kept() -> None:
 @pytest.mark.parametrize(
     "wanted",
     [
-        Policy(streams=17),
+        Policy(streams=65),
         Policy(streams=-1),
         Policy(block_size=1),
         Policy(block_size=1 << 40),

@@ -122,7 +122,12 @@ def test_a_peer_that_reads_nothing_is_given_up_after_the_stall_time(
             streams.send_all(pair[0], file.read())
 
 
-def test_addresses_are_written_for_people(pair: tuple[socket.socket, socket.socket]) -> None:
+def test_addresses_are_written_for_people() -> None:
     assert streams.name_of(("192.0.2.1", 5)) == "192.0.2.1:5"
     assert streams.name_of(("2001:db8::1", 5, 0, 0)) == "[2001:db8::1]:5"
-    assert 0 <= streams.round_trip_s(pair[0]) < 1
+
+
+def test_the_kernel_knows_the_path(pair: tuple[socket.socket, socket.socket]) -> None:
+    path = streams.path_of(pair[0])
+    assert 0 < path.least_round_trip_s <= path.round_trip_s < 1
+    assert path.resent == 0 and path.congestion.isalnum()
