@@ -75,6 +75,12 @@ class TreeStore:
         with told_as_os_error():
             self.system.rm_file(self.path(key))
 
+    def rename(self, old: str, new: str, *, replace: bool) -> None:
+        """Rename in the tree; without `replace` it may be refused silently."""
+        if replace:
+            self.system.rm_file(new)
+        self.system.mv(old, new)
+
     def close(self) -> None:
         """Nothing is held."""
 
@@ -114,9 +120,7 @@ class TreeUpload:
         if there and not replace:
             raise FileExistsError(errno.EEXIST, "exists", self._key)
         with told_as_os_error():
-            if there:
-                self._system.rm_file(self._store.path(self._key))
-            self._system.mv(self._temporary, self._store.path(self._key))
+            self._store.rename(self._temporary, self._store.path(self._key), replace=there)
             # HDFS refuses to rename onto a file by a mere `false`, which fsspec does not look at.
             if self._system.exists(self._temporary):
                 raise FileExistsError(errno.EEXIST, "the store did not rename", self._key)
@@ -176,6 +180,17 @@ class HdfsStore(TreeStore):
             )
             answer.raise_for_status()
             return bytes(answer.content)
+
+    def rename(self, old: str, new: str, *, replace: bool) -> None:
+        """Rename in one step; removing first could end with neither file."""
+        if not replace:
+            self.system.mv(old, new)
+            return
+        answer = self.system.session.put(
+            self.system.url + quote(old, safe="/"),
+            params={"op": "RENAME", "destination": new, "renameoptions": "OVERWRITE", **self.system.pars},
+        )
+        answer.raise_for_status()
 
     def close(self) -> None:
         """Close connections."""

@@ -24,6 +24,7 @@ class FakeHdfs(ThreadingHTTPServer):
         self.changed: dict[str, int] = {}
         self.users: set[str] = set()
         self.readonly = False
+        self.deleted: list[str] = []
 
     def put(self, path: str, data: bytes) -> None:
         self.files[path] = data
@@ -62,10 +63,11 @@ class _Handler(BaseHTTPRequestHandler):
         elif op == "MKDIRS":
             self._json({"boolean": True})
         elif op == "DELETE":
+            self.server.deleted.append(path)
             self._json({"boolean": files.pop(path, None) is not None})
         elif op == "RENAME":
             target = query["destination"]
-            moved = path in files and target not in files
+            moved = path in files and (target not in files or query.get("renameoptions") == "OVERWRITE")
             if moved:
                 self.server.put(target, files.pop(path))
             self._json({"boolean": moved})

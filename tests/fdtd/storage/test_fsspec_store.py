@@ -65,6 +65,12 @@ def test_a_rename_that_hdfs_refuses_by_false_is_no_success(
     assert hdfs.files == {"/base/file": b"theirs"}
 
 
+def test_the_old_file_is_there_until_the_new_one_is(store: HdfsStore, hdfs: FakeHdfs) -> None:
+    hdfs.put("/base/file", b"old")
+    put(store, "file", b"new", replace=True)
+    assert (hdfs.files, hdfs.deleted) == ({"/base/file": b"new"}, [])
+
+
 def test_what_hdfs_says_is_never_taken_for_content(store: HdfsStore) -> None:
     with pytest.raises(OSError, match="404"):
         store.read("missing", 0, 10, "")
