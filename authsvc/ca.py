@@ -134,15 +134,7 @@ def issue_proxy(  # each is one property of a proxy
 
 def load(credential: Credential) -> tuple[list[x509.Certificate], Key]:
     """Read the chain and the key of a credential.  Raises BadCredential."""
-    try:
-        with open(credential.cert_path, "rb") as file:
-            chain = x509.load_pem_x509_certificates(file.read())
-        with open(credential.key_path, "rb") as file:
-            key = serialization.load_pem_private_key(file.read(), None)
-    except OSError as exc:
-        raise BadCredential(f"cannot read {exc.filename}: {exc.strerror}") from exc
-    except (ValueError, TypeError) as exc:
-        raise BadCredential(f"cannot use {credential.cert_path} with {credential.key_path}: {exc}") from exc
+    chain, key = issuing.read(credential)
     if not isinstance(key, rsa.RSAPrivateKey):
         raise BadCredential(f"the key in {credential.key_path} is no RSA key", remedy="the lab tools use RSA only")
     return chain, key

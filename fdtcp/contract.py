@@ -15,9 +15,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from fdtcp.errors import Problem, ProtocolViolation, Side
+from fdtcp.errors import Problem, Side
 from fdtcp.model import pfn
-from fdtcp.model.codec import decode_message, encode_message
+from fdtcp.model.calls import CallTable
 from fdtcp.model.order import (
     DestinationFile,
     Endpoint,
@@ -183,39 +183,20 @@ class Done:
 Request = About | Describe | Expect | PrepareReceive | StartSend | Release | Watch | Finish | Abort
 Reply = AboutReply | DescribeReply | ExpectReply | PrepareReceiveReply | WatchReply | Done
 
-CALLS: Final[dict[str, tuple[type[Request], type[Reply]]]] = {
-    "about": (About, AboutReply),
-    "describe": (Describe, DescribeReply),
-    "expect": (Expect, ExpectReply),
-    "prepare_receive": (PrepareReceive, PrepareReceiveReply),
-    "start_send": (StartSend, Done),
-    "release": (Release, Done),
-    "watch": (Watch, WatchReply),
-    "finish": (Finish, Done),
-    "abort": (Abort, Done),
-}
-_NAMES: Final = {request: name for name, (request, _) in CALLS.items()}
-
-
-def encode_request(request: Request) -> tuple[str, dict[str, object]]:
-    """Return the call's name and its argument as plain values."""
-    return _NAMES[type(request)], encode_message(request)
-
-
-def decode_request(name: str, argument: object) -> Request:
-    """Read a call as it came over the channel.  Raises ProtocolViolation."""
-    if name not in CALLS:
-        raise ProtocolViolation(f"unknown call {name!r}")
-    request: Request = decode_message(CALLS[name][0], argument)
-    return request
-
-
-def encode_reply(reply: Reply) -> dict[str, object]:
-    """Return the reply as plain values."""
-    return encode_message(reply)
-
-
-def decode_reply(request: Request, plain: object) -> Reply:
-    """Read the reply to `request`.  Raises ProtocolViolation."""
-    reply: Reply = decode_message(CALLS[_NAMES[type(request)]][1], plain)
-    return reply
+CALLS: Final = CallTable[Request, Reply](
+    {
+        "about": (About, AboutReply),
+        "describe": (Describe, DescribeReply),
+        "expect": (Expect, ExpectReply),
+        "prepare_receive": (PrepareReceive, PrepareReceiveReply),
+        "start_send": (StartSend, Done),
+        "release": (Release, Done),
+        "watch": (Watch, WatchReply),
+        "finish": (Finish, Done),
+        "abort": (Abort, Done),
+    }
+)
+encode_request = CALLS.encode_request
+decode_request = CALLS.decode_request
+encode_reply = CALLS.encode_reply
+decode_reply = CALLS.decode_reply

@@ -18,9 +18,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from fdtcp.contract import MAX_CHUNK, MAX_CHUNK_BYTES
-from fdtcp.errors import Problem, ProtocolViolation
-from fdtcp.model.codec import decode_message, encode_message
+from fdtcp.contract import MAX_CHUNK, MAX_CHUNK_BYTES, Done
+from fdtcp.errors import Problem
+from fdtcp.model.calls import CallTable
 from fdtcp.model.order import KeptPartial, Outcome, Policy, StreamProgress
 from fdtcp.model.transfer import Transfer
 
@@ -200,45 +200,21 @@ class Forget:
     job: str
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The answer to calls that have nothing to say."""
-
-
 Request = DelegateBegin | DelegateFinish | Submit | Follow | Recall | Cancel | Forget
 Reply = DelegateBeginReply | DelegateFinishReply | FollowReply | RecallReply | Done
 
-CALLS: Final[dict[str, tuple[type[Request], type[Reply]]]] = {
-    "delegate_begin": (DelegateBegin, DelegateBeginReply),
-    "delegate_finish": (DelegateFinish, DelegateFinishReply),
-    "submit": (Submit, Done),
-    "follow": (Follow, FollowReply),
-    "recall": (Recall, RecallReply),
-    "cancel": (Cancel, Done),
-    "forget": (Forget, Done),
-}
-_NAMES: Final = {request: name for name, (request, _) in CALLS.items()}
-
-
-def encode_request(request: Request) -> tuple[str, dict[str, object]]:
-    """Return the call's name and its argument as plain values."""
-    return _NAMES[type(request)], encode_message(request)
-
-
-def decode_request(name: str, argument: object) -> Request:
-    """Read a call as it came over the channel.  Raises ProtocolViolation."""
-    if name not in CALLS:
-        raise ProtocolViolation(f"unknown call {name!r}")
-    request: Request = decode_message(CALLS[name][0], argument)
-    return request
-
-
-def encode_reply(reply: Reply) -> dict[str, object]:
-    """Return the reply as plain values."""
-    return encode_message(reply)
-
-
-def decode_reply(request: Request, plain: object) -> Reply:
-    """Read the reply to `request`.  Raises ProtocolViolation."""
-    reply: Reply = decode_message(CALLS[_NAMES[type(request)]][1], plain)
-    return reply
+CALLS: Final = CallTable[Request, Reply](
+    {
+        "delegate_begin": (DelegateBegin, DelegateBeginReply),
+        "delegate_finish": (DelegateFinish, DelegateFinishReply),
+        "submit": (Submit, Done),
+        "follow": (Follow, FollowReply),
+        "recall": (Recall, RecallReply),
+        "cancel": (Cancel, Done),
+        "forget": (Forget, Done),
+    }
+)
+encode_request = CALLS.encode_request
+decode_request = CALLS.decode_request
+encode_reply = CALLS.encode_reply
+decode_reply = CALLS.decode_reply

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from authsvc.delegation import Delegated, Delegation
 from authsvc.errors import DelegationRefused
-from fdtcp.contract import MAX_CHUNK
+from fdtcp.contract import MAX_CHUNK, Done
 from fdtcp.detached import (
     CALLS,
     MAX_PARTS,
@@ -23,7 +23,6 @@ from fdtcp.detached import (
     DelegateBeginReply,
     DelegateFinish,
     DelegateFinishReply,
-    Done,
     Follow,
     Forget,
     Recall,

@@ -88,8 +88,8 @@ def test_calls_and_answers_cross_the_channel(request_: Request, reply: Reply) ->
 
 
 def test_the_dialogue_has_every_call() -> None:
-    assert {type(request) for request, _ in DIALOGUE} == {request for request, _ in CALLS.values()}
-    assert all(type(reply) is CALLS[encode_request(request)[0]][1] for request, reply in DIALOGUE)
+    assert {type(request) for request, _ in DIALOGUE} == {request for request, _ in CALLS.calls.values()}
+    assert all(type(reply) is CALLS.calls[encode_request(request)[0]][1] for request, reply in DIALOGUE)
 
 
 @pytest.mark.parametrize(("request_", "reply"), DIALOGUE, ids=lambda item: type(item).__name__)
@@ -103,7 +103,7 @@ def test_an_unknown_call_is_a_violation() -> None:
         decode_request("format", {})
 
 
-@given(st.sampled_from(sorted(CALLS)), st.dictionaries(st.text(max_size=6), st.integers() | st.text(max_size=3)))
+@given(st.sampled_from(sorted(CALLS.calls)), st.dictionaries(st.text(max_size=6), st.integers() | st.text(max_size=3)))
 def test_no_client_can_make_a_daemon_fail_otherwise(name: str, argument: dict[str, object]) -> None:
     try:
         decode_request(name, argument)

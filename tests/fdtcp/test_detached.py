@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from fdtcp import contract, detached
+from fdtcp.contract import Done
 from fdtcp.detached import (
     Cancel,
     DelegateBegin,
     DelegateBeginReply,
     DelegateFinish,
     DelegateFinishReply,
-    Done,
     Follow,
     FollowReply,
     Forget,
@@ -68,7 +68,7 @@ def test_calls_and_answers_survive_the_wire(request_: Request, reply: Reply) -> 
 
 
 def test_no_name_means_two_calls() -> None:
-    assert not detached.CALLS.keys() & contract.CALLS.keys()
+    assert not detached.CALLS.calls.keys() & contract.CALLS.calls.keys()
 
 
 def test_unknown_calls_are_refused() -> None:
