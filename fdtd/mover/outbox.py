@@ -187,10 +187,24 @@ class Outbox:
         """Return the open source; `done_with` gives it back.  Raises what `Sources.open` raises."""
         known = self._known[file]
         with self.lock:
-            if known.source is None:
-                known.source = self._sources.open(known.path)
             known.users += 1
-            return known.source
+            if known.source is not None:
+                return known.source
+        # Not with the lock: an open may take as long as its file system likes, and the other streams go on.
+        try:
+            opened = self._sources.open(known.path)
+        except BaseException:
+            self.done_with(file)
+            raise
+        return self._first(known, opened)
+
+    def _first(self, known: _Known, opened: Source) -> Source:
+        """Return the source that was opened first, and close another."""
+        with self.lock:
+            first = known.source = known.source or opened
+        if first is not opened:
+            opened.close()
+        return first
 
     def done_with(self, file: int) -> None:
         """Give back what `open` gave."""

@@ -22,6 +22,7 @@ from fdtcp.errors import (
     Problem,
     ProtocolViolation,
     Side,
+    SourceFailed,
     StreamsLost,
 )
 from fdtcp.model.order import Connect, Describe, Described, Ended, Endpoint, Policy, Progress, Release, Setup
@@ -38,6 +39,9 @@ from fdtd.storage.paths import Prefixes
 
 _TICK_S: Final = 0.05
 _PROGRESS_S: Final = 0.5
+
+# Of the stall timeout: by then a stream whose source hangs in the middle of a block has been given up by the writer.
+_SOURCE_PATIENCE: Final = 2
 
 # So often a job opens streams again within that time, for each of its streams: a network that lets a few bytes through
 # and breaks again would otherwise keep a job busy for ever, sending the same blocks.
@@ -85,10 +89,13 @@ class Reader:
             if self._lanes and all(lane.is_over for lane in self._lanes) and not self._outbox.is_finished:
                 problem = self._lost()
                 break
+            if (problem := self._hanging()) is not None:
+                break
             self._open_lanes()
             self._tell(time.monotonic())
         if self._control.stopping.is_set():
             problem = Abandoned("the transfer was stopped").problem(Side.SOURCE, Phase.TRANSFER)
+        if problem is not None:
             for lane in self._lanes:
                 lane.end()
         self._tell(time.monotonic(), all_of_it=True)
@@ -151,6 +158,19 @@ class Reader:
             return spread
         self._log.event("more-streams", streams=wanted)
         return Spread(wanted, wanted, wanted)
+
+    def _hanging(self) -> Problem | None:
+        """Return why to end if a source hangs: nothing can take its stream's thread back.
+
+        Without this the job would wait for ever, and say nothing.
+        """
+        patience = _SOURCE_PATIENCE * self._policy.stall_timeout
+        for stream in (stream for lane in self._lanes for stream in lane.streams if stream.alive):
+            if (file := stream.waits_for_source(patience)) is not None:
+                path = os.fsdecode(self._outbox.path(file))
+                error = SourceFailed(f"reading {path}: its file system has not answered for {patience:.0f} s")
+                return error.problem(Side.SOURCE, Phase.TRANSFER)
+        return None
 
     def _lost(self) -> Problem:
         error: FdtError

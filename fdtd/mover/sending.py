@@ -66,6 +66,8 @@ class SendingStream:
         self._buffer = memoryview(bytearray(PIECE_BYTES))
         self._batch = memoryview(bytearray(BATCH_BYTES))
         self._heard = time.monotonic()
+        self._asked: tuple[float, int] | None = None  # since when we wait for a source, and for which file
+        self._full_at = 0.0  # when the network was last seen to take nothing more
 
     def run(self, stall_s: float) -> bool:
         """Send until nothing is left; False if the stream broke before that."""
@@ -96,6 +98,21 @@ class SendingStream:
     def progress(self) -> StreamProgress:
         """Return what this stream has carried."""
         return StreamProgress(self.number, *self._names, self.moved, self.alive)
+
+    def waits_for_source(self, patience_s: float) -> int | None:
+        """Return the file whose source has given nothing for `patience_s`, though the network would take it.
+
+        To be asked often, from another thread: a hanging file system holds ours for as long as it likes.
+        """
+        asked = self._asked
+        if asked is None or not self.alive:
+            return None
+        now = time.monotonic()
+        poll = select.poll()
+        poll.register(self._stream, select.POLLOUT)
+        if not poll.poll(0):
+            self._full_at = now
+        return asked[1] if now - max(asked[0], self._full_at) >= patience_s else None
 
     # --- the loop -----------------------------------------------------------------------------------------------
 
@@ -169,6 +186,7 @@ class SendingStream:
         if work.payload:
             send_all(self._stream, encode_block(work.file, work.offset, work.length), socket.MSG_MORE)
         before = self.moved
+        self._ask(work.file)
         try:
             source = self._outbox.open(work.file)
             try:
@@ -179,6 +197,7 @@ class SendingStream:
             raise
         except FdtError as exc:
             error = exc
+        self._asked = None
         if work.payload:
             # The header has promised so many bytes: a void block is filled up with zeros.
             self._fill(before + work.length - self.moved)
@@ -203,12 +222,13 @@ class SendingStream:
         while offset < end:
             count = min(step, end - offset)
             if work.payload:
-                self._rate.wait(count)
+                self._pace(count, work.file)
                 sent = send_file(self._stream, source.descriptor, offset, count)
                 self.moved += sent
                 if sent < count:
                     raise SourceChanged(f"{os.fsdecode(self._outbox.path(work.file))} became shorter")
             if checksum.kind is not Checksum.NONE:
+                self._ask(work.file)
                 value = self._sum(source, offset, count, checksum, value)
             offset += count
         return value
@@ -220,7 +240,7 @@ class SendingStream:
         step = min(PIECE_BYTES, self._rate.piece or PIECE_BYTES)
         while offset < end:
             piece = self._buffer[: min(step, end - offset)]
-            self._rate.wait(len(piece))
+            self._pace(len(piece), work.file)
             if source.read_into(piece, offset) != len(piece):
                 raise SourceChanged(f"{os.fsdecode(self._outbox.path(work.file))} became shorter")
             value = checksum.update(piece, value)
@@ -239,6 +259,14 @@ class SendingStream:
             offset += len(piece)
         return value
 
+    def _pace(self, count: int, file: int) -> None:
+        self._asked = None
+        self._rate.wait(count)
+        self._ask(file)
+
+    def _ask(self, file: int) -> None:
+        self._asked = time.monotonic(), file
+
     def _fill(self, count: int) -> None:
         while count > 0:
             send_all(self._stream, _ZEROS[:count])
@@ -251,12 +279,14 @@ class SendingStream:
         used = 0
         for file in work.files:
             size = self._outbox.size(file)
+            self._ask(file)
             try:
                 entries.append(self._read_small(file, size, self._batch[used : used + size]))
             except FdtError as exc:
                 self._outbox.failed(file, exc)
                 continue
             used += size
+        self._asked = None
         buffers = encode_batch(number, entries, self._batch[:used])
         total = sum(len(buffer) for buffer in buffers)
         self._rate.wait(total)
@@ -278,11 +308,14 @@ class SendingStream:
         return Entry(file, size, checksum.update(view, checksum.start), facts.mtime_ns)
 
     def _send_end(self, work: EndWork) -> None:
+        self._ask(work.file)
         try:
             end = self._outbox.end_of(work)
         except FdtError as exc:
+            self._asked = None
             self._machine.undealt()
             self._outbox.failed(work.file, exc)
             return
+        self._asked = None
         send_all(self._stream, encode_end(work.file, end))
         self._outbox.sent(work)

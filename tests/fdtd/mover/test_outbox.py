@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from fdtd.mover.log import Log
 from fdtd.mover.outbox import Outbox
 from fdtd.mover.plan import AbortWork, BatchWork, EndWork
 from fdtd.mover.sender import Answered, Dropped, Farewell, RefusedSmall
+from fdtd.storage.base import Source
 from fdtd.storage.choose import ChosenSources
 from fdtd.storage.paths import Prefixes
+from fdtd.storage.posix_source import PosixSource, PosixSources
 
 
 @pytest.fixture
@@ -99,3 +102,31 @@ def test_a_writer_that_says_farewell_wants_nothing_more(outbox: Outbox) -> None:
     outbox.take(Farewell())
     assert outbox.is_finished and outbox.next(1) is None and not outbox.wants_streams(0)
     outbox.leave(1, [])
+
+
+def test_an_open_that_takes_long_holds_no_other_stream_up(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    outbox.release([ReleasedFile(1, Action.SEND)], last=True)
+    is_in, go = threading.Event(), threading.Event()
+    real = PosixSources.open
+
+    def slow(self: PosixSources, path: bytes) -> PosixSource:
+        is_in.set()
+        assert go.wait(10)
+        return real(self, path)
+
+    monkeypatch.setattr(PosixSources, "open", slow)
+    opened: list[Source] = []
+    threads = [threading.Thread(target=lambda: opened.append(outbox.open(1))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    assert is_in.wait(10)
+    assert outbox.lock.acquire(timeout=5), "the lock is free meanwhile"
+    outbox.lock.release()
+    go.set()
+    for thread in threads:
+        thread.join(10)
+    assert opened[0] is opened[1] and opened[0].facts().size == 1 << 20
+    outbox.done_with(1)
+    outbox.done_with(1)
+    outbox.take(Dropped(1))
+    assert opened[0].descriptor == -1, "closed after its last user"

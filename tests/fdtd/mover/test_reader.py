@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -177,3 +178,31 @@ def test_stop_ends_the_reader(tmp_path: Path) -> None:
         reader.say(Stop(discard=False))
         end = reader.wait_end()
     assert end.problem is not None and end.problem.code == "abandoned"
+
+
+HANGS = """
+import os, time
+import fdtd.storage.posix_source as posix
+from fdtd.mover import program
+
+def hang(self, view, offset):
+    time.sleep(1000)
+
+posix.PosixSource.read_into = hang
+os._exit(program.main())
+"""
+
+
+@pytest.mark.parametrize("size", [1000, 4 * MIB])
+def test_a_source_that_hangs_ends_the_reader_with_a_word(tmp_path: Path, size: int) -> None:
+    (tmp_path / "source").write_bytes(os.urandom(size))
+    (tmp_path / "hang.py").write_text(HANGS)
+    policy = Policy(stall_timeout=0.5, connect_timeout=1.0)
+    command = (sys.executable, str(tmp_path / "hang.py"))
+    with Job([(tmp_path / "source", tmp_path / "to/target")], policy, reader_command=command) as job:
+        job.start()
+        problem = job.reader.wait_end(15).problem
+        job.writer.wait_end(15)
+        outcome = job.writer.outcomes[0]
+    assert problem is not None and problem.code == "source-failed" and "source" in problem.reason
+    assert outcome.state is State.FAILED and not (tmp_path / "to/target").exists()
