@@ -89,10 +89,7 @@ class TreeUpload:
     """A file under its temporary name."""
 
     def __init__(self, store: TreeStore, key: str) -> None:
-        self.promise = (
-            "as durable as the store keeps closed files; renamed into place after a look whether the name is free;"
-            " mode and time are the store's"
-        )
+        self.promise = "closed and renamed by the store, as durable as its files are; mode and time are the store's"
         self._store = store
         self._system = store.system
         self._key = key

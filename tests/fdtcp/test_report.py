@@ -57,6 +57,11 @@ def test_a_file_has_a_status_from_0_to_3(outcome: Outcome, status: int) -> None:
     assert status_of(outcome) == status
 
 
+def test_a_storage_says_what_safe_means_there() -> None:
+    line = format_line(transfer(b"x"), Outcome(0, State.DONE, 5, promise="stored by S3"))
+    assert line.endswith(b" 0 done, 5 bytes (stored by S3)\n")
+
+
 @pytest.mark.parametrize(
     ("outcomes", "code"),
     [

@@ -34,6 +34,15 @@ def test_a_transaction_is_whole_or_not_at_all(tmp_path: Path) -> None:
             one.rows("SELECT * FROM nothing", ())
 
 
+def test_columns_that_came_later_are_added_to_files_that_lack_them(tmp_path: Path) -> None:
+    path = str(tmp_path / "db")
+    with closing(Database(path, SCHEMA)) as one, one.transaction() as db:
+        db.execute("INSERT INTO things VALUES ('a')")
+    for _ in range(2):
+        with closing(Database(path, SCHEMA, (("things", "note TEXT NOT NULL DEFAULT 'none'"),))) as later:
+            assert later.rows("SELECT name, note FROM things", ()) == [("a", "none")]
+
+
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "db").write_bytes(b"x" * 4096)
     with pytest.raises(StateFailed, match=str(tmp_path / "db")):

@@ -36,7 +36,7 @@ def test_a_session_is_found_again_with_what_is_final_and_what_is_not(state: Stat
     state.expect(number, [file(0), file(1), file(2)])
     outcomes = [
         Outcome(1, State.FAILED, 10, problem=FULL),
-        Outcome(0, State.DONE, 10, moved=6, kept=4, checksum="adler32:00000001", finished=5.0),
+        Outcome(0, State.DONE, 10, moved=6, kept=4, checksum="adler32:00000001", finished=5.0, promise="p"),
     ]
     state.record(number, "me", 0, outcomes)
     with closing(StateFile(str(tmp_path))) as later:

@@ -47,7 +47,7 @@ def test_two_owners_may_have_jobs_of_one_name(store: DetachedStore) -> None:
 
 def test_the_first_end_of_a_file_counts_and_order_is_that_of_ending(store: DetachedStore) -> None:
     number = store.begin(job(), FILES)
-    store.record(number, [Outcome(2, State.DONE, 5, 5, 0, "adler32:1", 3.0)])
+    store.record(number, [Outcome(2, State.DONE, 5, 5, 0, "adler32:1", 3.0, promise="p")])
     store.record(number, [Outcome(2, State.FAILED, 5, problem=FULL), Outcome(0, State.FAILED, 5, problem=FULL)])
     assert [(one.index, one.state) for one in store.outcomes(number, 0, 9)] == [(2, State.DONE), (0, State.FAILED)]
     assert store.outcomes(number, 1, 9)[0].problem == FULL
