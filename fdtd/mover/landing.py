@@ -261,6 +261,19 @@ class Landing:
         for item in unused:
             item.partial.close()
 
+    def take_outcomes(self) -> list[Outcome]:
+        """Return the outcomes to be told, each once.
+
+        Not those of files that are still in somebody's hands: if that takes longer than we live, a partial stays, and
+        the daemon sweeps beside destinations that have no outcome.
+        """
+        with self.lock:
+            outcomes, self.outcomes = self.outcomes, []
+            if not self.holdings:
+                return outcomes
+            self.outcomes = [outcome for outcome in outcomes if outcome.index in self.holdings]
+            return [outcome for outcome in outcomes if outcome.index not in self.holdings]
+
     def wait_let_go(self, deadline: float) -> None:
         """Wait until nothing is open any more, after all files are final; or until `deadline` (monotonic)."""
         with self.lock:

@@ -118,8 +118,7 @@ class Writer:
         is_over = all_of_it or (self._last and self._landing.open_files == 0)
         if is_over or now - self._told_finals_at >= _FINALS_S:
             self._told_finals_at = now
-            with self._landing.lock:
-                outcomes, self._landing.outcomes = self._landing.outcomes, []
+            outcomes = self._landing.take_outcomes()
             for start in range(0, len(outcomes), _OUTCOMES_A_MESSAGE):
                 self._control.say(Finals(tuple(outcomes[start : start + _OUTCOMES_A_MESSAGE])))
         if is_over or now - self._told_at >= _PROGRESS_S:
@@ -166,6 +165,10 @@ class Writer:
         if self._control.stopping.is_set():
             problem = Abandoned("the transfer was stopped").problem(Side.DESTINATION, Phase.TRANSFER)
             self._stop(deadline, problem)
+        else:
+            self._wait_streams(deadline - _STOP_S / 2)
+            for stream in self._landing.streams:
+                stream.end()  # in the middle of something that nobody wants any more
         self._wait_streams(deadline)
         self._landing.wait_let_go(deadline)
         self._tell(time.monotonic(), all_of_it=True)
@@ -180,6 +183,8 @@ class Writer:
         never_begun = self._committer.stop((deadline - time.monotonic()) / 2)
         self._landing.abandon(never_begun, problem)
         self._wait_streams(deadline - _STOP_S / 2)
+        # What the streams have completed in the meantime.
+        self._landing.abandon(self._committer.stop(0.0), problem)
         # Those that were never worth a journal go first: they take no time.
         self._landing.fail_unjournalled_small(problem)
         self._keeper.stop(deadline - time.monotonic())

@@ -219,3 +219,14 @@ def test_what_exists_stays_open_after_its_commit_while_another_stream_reads_it(
     assert [outcome.state for outcome in landing.outcomes] == [State.SKIPPED]
     with pytest.raises(Exception, match="Bad file"):
         second.facts()
+
+
+def test_an_outcome_is_told_when_nothing_of_its_file_is_in_anybodys_hands(landing: Landing, tmp_path: Path) -> None:
+    expect(landing, tmp_path / "file")
+    stream = FakeStream(1, landing)
+    assert landing.begin(stream, block()) is not None
+    landing.fail(0, LOST)
+    assert not landing.take_outcomes(), "its stream still writes, and its partial is there"
+    landing.not_written(stream, block(), void=True)
+    assert [outcome.index for outcome in landing.take_outcomes()] == [0]
+    assert not landing.take_outcomes()

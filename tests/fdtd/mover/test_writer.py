@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -248,3 +249,28 @@ def test_a_second_expectation_is_answered_under_its_number(tmp_path: Path) -> No
         writer.say(Expect(8, (), last=True))
         assert writer.wait_for(Expected).seq == 8
         assert writer.wait_end().problem is None
+
+
+SLOW_DISK = """
+import os, time
+import fdtd.storage.posix_partial as posix
+from fdtd.mover import program
+
+posix.PosixPartial.sync_data = lambda self: time.sleep(1000)
+os._exit(program.main())
+"""
+
+
+def test_a_file_that_cannot_be_let_go_of_at_the_end_has_no_outcome(tmp_path: Path) -> None:
+    """Its partial stays: the daemon sweeps beside files without one."""
+    (tmp_path / "source").write_bytes(os.urandom(16 * MIB))
+    (tmp_path / "slow.py").write_text(SLOW_DISK)
+    command = (sys.executable, str(tmp_path / "slow.py"))
+    policy = Policy(rate_limit=4 * MIB, block_size=MIB)
+    with Job([(tmp_path / "source", tmp_path / "to/target")], policy, writer_command=command) as job:
+        job.start()
+        job.writer.wait_until(lambda progress: progress.moved >= 6 * MIB)  # the first checkpoint is under way
+        job.writer.say(Stop(discard=False))
+        job.writer.wait_end()
+        assert not job.writer.outcomes
+    assert [path.suffix for path in (tmp_path / "to").iterdir()] == [".part"]
