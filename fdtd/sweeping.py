@@ -17,7 +17,7 @@ from itertools import groupby
 from typing import Final
 
 from fdtcp.contract import MAX_CHUNK, MAX_CHUNK_BYTES
-from fdtcp.errors import FdtError, MoverDied, Phase, Problem, Side
+from fdtcp.errors import DestinationBusy, Fault, FdtError, MoverDied, Phase, Problem, Side
 from fdtcp.model.order import Ended, Kept, KeptPartial, Mapped, Message, Outcome, Role, Setup, State, Sweep
 from fdtd.errors import MoverSlow, StateFailed
 from fdtd.launcher import Launcher
@@ -88,15 +88,20 @@ class Sweeping:
             _log.warning("event=sweep-left job=%s", live.key.job)
 
     def run(self, account: str, paths: Sequence[bytes], discard: bool) -> list[KeptPartial]:
-        """Sweep now; return what was kept.  Raises FdtError if not all was looked at."""
+        """Sweep now; return what was kept.  Raises StillBusy after all others, FdtError if not all was looked at."""
         kept: list[KeptPartial] = []
+        busy: Problem | None = None
         for chunk in _chunks(paths):
-            kept += self._run_chunk(account, chunk, discard)
+            said = self._run_chunk(account, chunk, discard)
+            kept += _kept(said, chunk)
+            busy = busy or _check_end(said)
+        if busy is not None:
+            raise StillBusy(busy.reason, kept)
         return kept
 
     # one sweep
 
-    def _run_chunk(self, account: str, paths: tuple[bytes, ...], discard: bool) -> list[KeptPartial]:
+    def _run_chunk(self, account: str, paths: tuple[bytes, ...], discard: bool) -> list[Message]:
         job = uuid.uuid4().hex
         said: list[Message] = []
         ended = threading.Event()
@@ -124,12 +129,16 @@ class Sweeping:
             mover.wait_gone(SWEEP_TIMEOUT_S)
         finally:
             self._movers.discard(mover)
-        return _report(said, paths)
+        return said
 
     def _sweep_for(self, live: LiveSession, paths: tuple[bytes, ...], discard: bool) -> None:
         kept: list[KeptPartial] = []
         try:
             kept = self.run(live.key.account, paths, discard)
+        except StillBusy as exc:
+            kept = exc.kept
+            _log.info("event=sweep-busy job=%s reason=%r", live.key.job, exc.reason)
+            self._later(live.number, live.key.account, paths, discard)
         except FdtError as exc:
             _log.error("event=sweep-failed job=%s code=%s reason=%r", live.key.job, exc.code, exc.reason)
             self._later(live.number, live.key.account, paths, discard)
@@ -211,11 +220,29 @@ class Sweeping:
             pass
 
 
-def _report(said: Sequence[Message], paths: Sequence[bytes]) -> list[KeptPartial]:
-    """Return what the sweeper kept, as far as it was asked.  Raises MoverDied if it did not come to its end."""
+class StillBusy(FdtError):
+    """Somebody holds what was to be swept: a live writer, or one that the kernel is still taking apart."""
+
+    code = "sweep-busy"
+    fault = Fault.SITE
+    retryable = True
+    remedy_text = "nothing needs to be done: it is swept again within the hour"
+
+    def __init__(self, reason: str, kept: Sequence[KeptPartial] = ()) -> None:
+        super().__init__(reason)
+        self.kept = list(kept)
+
+
+def _check_end(said: Sequence[Message]) -> Problem | None:
+    """Return what was busy, if all else was done.  Raises MoverDied if the sweeper did not come to its end."""
     problem = next((message.problem for message in said if isinstance(message, Ended)), _NEVER_ENDED)
-    if problem is not None:
+    if problem is not None and problem.code != DestinationBusy.code:
         raise MoverDied(f"the sweeper did not do all: {problem.reason}")
+    return problem
+
+
+def _kept(said: Sequence[Message], paths: Sequence[bytes]) -> list[KeptPartial]:
+    """Return what the sweeper kept, as far as it was asked."""
     asked = {partial_path(path) for path in paths}
     kept = [one for message in said if isinstance(message, Kept) for one in message.partials]
     return [one for one in kept if one.path in asked]

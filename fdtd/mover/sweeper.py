@@ -1,7 +1,7 @@
 """The sweeper: removes what ended attempts left beside given destinations.
 
 Decides nothing about which destinations; that is the daemon's list.  A live writer's partial is locked, so it is not
-touched.
+touched; the daemon hears of it, because a writer that is being killed looks alive until the kernel has let go of it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ def main(setup: Setup, control: Control, log: Log) -> None:
         raise ProtocolViolation("a sweeper waits for Sweep")
     kept: list[KeptPartial] = []
     problem: Problem | None = None
+    busy: Problem | None = None
     with Prefixes(setup.prefixes) as prefixes:
         destinations = ChosenDestinations(prefixes, mapped=setup.storage)
         for path in order.paths:
@@ -33,6 +34,10 @@ def main(setup: Setup, control: Control, log: Log) -> None:
                 break
             try:
                 left = sweep(destinations, path, discard=order.discard)
+            except DestinationBusy as exc:
+                log.event("sweep-busy", path=path)
+                busy = busy or exc.problem(Side.DESTINATION, Phase.CLEANUP)
+                continue
             except FdtError as exc:
                 log.trouble("sweep-failed", path=path, code=exc.code, reason=exc.reason)
                 problem = problem or exc.problem(Side.DESTINATION, Phase.CLEANUP)
@@ -43,15 +48,15 @@ def main(setup: Setup, control: Control, log: Log) -> None:
     log.event("swept", paths=len(order.paths), kept=len(kept), discard=order.discard)
     if kept:
         control.say(Kept(tuple(kept)))
-    control.say(Ended(problem))
+    control.say(Ended(problem or busy))
 
 
 def sweep(destinations: Destinations, path: bytes, *, discard: bool) -> KeptPartial | None:
-    """Remove what is left beside one destination; returns what stays.  Raises FdtError."""
-    try:
-        partial = destinations.claim_left(path)
-    except DestinationBusy:
-        return None  # a live writer's: it cleans up itself
+    """Remove what is left beside one destination; returns what stays.
+
+    Raises DestinationBusy for what a live writer has, FdtError.
+    """
+    partial = destinations.claim_left(path)
     if partial is None:
         return None
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 import time
@@ -18,7 +19,7 @@ from fdtd.launcher import Launcher
 from fdtd.paths import partial_path
 from fdtd.sessions import SessionKey
 from fdtd.state import StateFile
-from fdtd.sweeping import Sweeping
+from fdtd.sweeping import StillBusy, Sweeping
 from tests.fdtd.conftest import SAME
 from tests.helpers.daemons import own_account, wait_until
 
@@ -124,3 +125,15 @@ def test_a_sweeper_that_hangs_does_not_hold_the_leaving_daemon(tmp_path: Path) -
         assert wait_until(lambda: any((tmp_path / "transfers").iterdir()))
         begun = time.monotonic()
     assert time.monotonic() - begun < 5.0
+
+
+def test_what_somebody_still_holds_is_swept_later_and_the_rest_now(house: House) -> None:
+    held, free = house.partial("held"), house.partial("free")
+    house.state.keep(1, own_account(), [(house.path("held"), KeptPartial(os.fsencode(held), 6))], due=1.0)
+    with held.open("rb") as holder:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        with pytest.raises(StillBusy):
+            house.sweeping.run(own_account(), [house.path("held"), house.path("free")], discard=True)
+        assert held.exists() and not free.exists()
+        house.sweeping.start(outcomes_kept=1e9)
+        assert wait_until(lambda: house.state.leftovers()[0].due > time.time() + 3000)

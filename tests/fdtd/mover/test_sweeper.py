@@ -45,11 +45,14 @@ def test_journalled_partials_stay_unless_discarded(tmp_path: Path, discard: bool
 
 
 def test_a_live_writers_partial_is_not_touched(tmp_path: Path) -> None:
-    partial = leave(tmp_path, "busy", journalled=0)
+    partial, other = leave(tmp_path, "busy", journalled=0), leave(tmp_path, "other", journalled=0)
     with partial.open("rb") as holder:
         fcntl.flock(holder, fcntl.LOCK_EX)
-        assert sweep(tmp_path, "busy", discard=True) == []
-        assert partial.exists()
+        with Mover(Setup(Role.SWEEPER, "0" * 32, (os.fsencode(tmp_path),))) as mover:
+            mover.say(Sweep((os.fsencode(tmp_path / "busy"), os.fsencode(tmp_path / "other")), discard=True))
+            problem = mover.wait_end().problem
+        assert problem is not None and problem.code == "destination-busy", "who asked is told, and asks again"
+        assert partial.exists() and not other.exists()
 
 
 def test_one_bad_path_does_not_stop_the_others(tmp_path: Path) -> None:
