@@ -162,7 +162,7 @@ class ReceivingStream:
     def _accept(self, header: Header, partial: Partial, value: int) -> Reply:
         """Take a block whose checksum was right; a storage that takes bytes in order has them only now."""
         try:
-            partial.accept(header.offset, header.length)
+            partial.accept(header.offset, header.length, self._landing.receiver.arrivals[header.file].file.size)
         except FdtError as exc:
             return self._landing.write_failed(self, header, exc)
         return self._landing.written(self, header, value)

@@ -83,7 +83,7 @@ class Smalls:
             holding = Holding(file, landing.destinations.claim(file.path, file.mode, journal=False))
             if content:
                 holding.partial.write(content, 0)
-                holding.partial.accept(0, len(content))
+                holding.partial.accept(0, len(content), len(content))
         except FdtError as exc:
             return _Taken(entry, holding, exc)
         return _Taken(entry, holding, None)

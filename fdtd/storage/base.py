@@ -131,9 +131,11 @@ class Partial(Committable, Protocol):
     def write(self, view: memoryview, offset: int) -> None:
         """Write all of `view`.  Raises DestinationFull, DestinationFailed."""
 
-    def accept(self, offset: int, length: int) -> None:
+    def accept(self, offset: int, length: int, size: int) -> None:
         """Take a block whose checksum was right, after its bytes were written; before that they may come again.
 
+        `size` is the whole file's: a storage that takes bytes in order sends all it holds when it has the last one, so
+        that what waits for its commit takes no memory.
         Raises DestinationFull, DestinationFailed.
         """
 

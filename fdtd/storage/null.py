@@ -56,7 +56,7 @@ class NullPartial:
     def write(self, view: memoryview, offset: int) -> None:
         """Drop it."""
 
-    def accept(self, offset: int, length: int) -> None:
+    def accept(self, offset: int, length: int, size: int) -> None:
         """Do nothing."""
 
     def sync_data(self) -> None:

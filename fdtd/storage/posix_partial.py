@@ -128,7 +128,7 @@ class PosixPartial:
         except OSError as exc:
             raise destination_error(self._path, exc) from exc
 
-    def accept(self, offset: int, length: int) -> None:
+    def accept(self, offset: int, length: int, size: int) -> None:
         """Do nothing: what was written in the wrong place or with the wrong bits is written over."""
 
     def sync_data(self) -> None:
@@ -226,6 +226,7 @@ class PosixPartial:
                 self._journal = os.open(journal_name(self._final), flags, 0o600, dir_fd=self._directory.descriptor)
             end = os.fstat(self._journal).st_size
             if os.pwrite(self._journal, data, end) != len(data):
+                os.ftruncate(self._journal, end)
                 raise DestinationFull(f"no space left for the journal of {os.fsdecode(self._path)}")
             os.fsync(self._journal)
         except OSError as exc:

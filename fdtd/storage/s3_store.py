@@ -9,6 +9,7 @@ every S3 tool does: the account's environment, ~/.aws, or the instance.
 from __future__ import annotations
 
 import errno
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from fdtd.storage.fsspec_store import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S, told_as_os_error
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 # less never holds more than this in memory.
 PART_BYTES: Final = 16 << 20
 _PARTS_OF_A_SIZE: Final = 2500
+
+# What waits for its commit in one piece; beyond that, what is complete is sent as a part of its own, two requests more.
+HELD_BYTES: Final = 64 << 20
 
 # Times that a request is tried again, with pauses that grow (botocore's standard mode).
 _ATTEMPTS: Final = 4
@@ -47,6 +51,8 @@ class S3Store:
             options["client_kwargs"] = {"region_name": region}
         self._system = s3fs.S3FileSystem(use_listings_cache=False, skip_instance_cache=True, **options)
         self._bucket = target.host
+        self._held = 0
+        self._lock = threading.Lock()
         self._base = target.base
 
     def call(self, name: str, key: str, **more: Any) -> Plain:  # Any: see Plain
@@ -89,6 +95,14 @@ class S3Store:
         """Begin an object."""
         return S3Upload(self, key)
 
+    def hold(self, count: int) -> bool:
+        """Whether so many bytes may wait in memory; a negative count gives them back."""
+        with self._lock:
+            if count > 0 and self._held + count > HELD_BYTES:
+                return False
+            self._held += count
+            return True
+
     def remove(self, key: str) -> None:
         """Remove an object."""
         self.call("delete_object", key)
@@ -113,6 +127,7 @@ class S3Upload:
         self._parts: list[Plain] = []
         self._buffer = bytearray()
         self._is_finished = False
+        self._holds = 0
 
     def append(self, piece: bytes) -> None:
         """Collect a part, and send it."""
@@ -121,9 +136,15 @@ class S3Upload:
             self._send_part()
 
     def finish(self) -> None:
-        """Send the last part; what fits into one request goes with `publish`."""
-        if self._upload and not self._is_finished and self._buffer:
-            self._send_part()
+        """Send the last part; what fits into one request goes with `publish`, if it may wait so long."""
+        if self._is_finished:
+            return
+        size = len(self._buffer)
+        if self._upload or not self._store.hold(size):
+            if size:
+                self._send_part()
+        else:
+            self._holds = size
         self._is_finished = True
 
     def publish(self, *, replace: bool) -> None:
@@ -146,16 +167,22 @@ class S3Upload:
                 raise FileExistsError(errno.EEXIST, "exists", self._key) from exc
             raise
         self._upload = ""
+        self._let_go()
 
     def discard(self) -> None:
         """Give up the parts that were sent."""
-        self._buffer.clear()
+        self._let_go()
         if self._upload:
             try:
                 self._call("abort_multipart_upload", UploadId=self._upload)
             except OSError:
                 pass  # the bucket's lifecycle rule removes it: docs/howto-storage.md
             self._upload = ""
+
+    def _let_go(self) -> None:
+        self._buffer.clear()
+        self._store.hold(-self._holds)
+        self._holds = 0
 
     def _send_part(self) -> None:
         if not self._upload:

@@ -59,7 +59,7 @@ class SequentialPartial:
         """Hold a piece until it is verified and its turn has come."""
         self._window.write(view, offset)
 
-    def accept(self, offset: int, length: int) -> None:
+    def accept(self, offset: int, length: int, size: int) -> None:  # noqa: ARG002  # it ends where it ends
         """Append what is in order now."""
         self._window.accept(offset, length)
 

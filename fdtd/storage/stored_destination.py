@@ -52,7 +52,7 @@ _VOLUME: Final = StoreVolume()
 class StoredPartial:
     """See `fdtd.storage.base.Partial`."""
 
-    __slots__ = ("_home", "_is_published", "_key", "_size", "_upload", "_window", "path")
+    __slots__ = ("_ending", "_home", "_is_published", "_key", "_size", "_upload", "_window", "path")
 
     descriptor = -1
     is_resumable = False
@@ -65,6 +65,7 @@ class StoredPartial:
         self._key = key
         self._size = 0
         self._is_published = False
+        self._ending = threading.Lock()
         self._window = Window(self._append)
 
     @property
@@ -76,19 +77,19 @@ class StoredPartial:
         """Hold a piece until it is verified and its turn has come."""
         self._window.write(view, offset)
 
-    def accept(self, offset: int, length: int) -> None:
-        """Send on what is in order now."""
+    def accept(self, offset: int, length: int, size: int) -> None:
+        """Send on what is in order now; after the last byte, what the upload has collected."""
         self._window.accept(offset, length)
+        if self._window.position == size:
+            with self._ending:
+                self._finish()
 
     def sync_data(self) -> None:
         """Do nothing."""
 
     def dress(self, mode: int, mtime_ns: int) -> None:  # noqa: ARG002  # a store keeps neither
         """Send the last bytes."""
-        try:
-            self._upload.finish()
-        except OSError as exc:
-            raise store_error(self.path, exc) from exc
+        self._finish()
 
     def sync(self) -> None:
         """Do nothing: see `publish`."""
@@ -142,6 +143,12 @@ class StoredPartial:
         if not self._is_published:
             self._upload.discard()
         self._home.release(self._key)
+
+    def _finish(self) -> None:
+        try:
+            self._upload.finish()
+        except OSError as exc:
+            raise store_error(self.path, exc) from exc
 
     def _append(self, piece: bytes) -> None:
         try:

@@ -53,10 +53,10 @@ class DestinationCase:
     dresses: bool = False  # mode and time are the source's
     in_order: bool = True  # it takes bytes in order only
 
-    def write(self, partial: Partial, data: bytes, offset: int = 0) -> None:
-        """Write one block that is verified."""
+    def write(self, partial: Partial, data: bytes, offset: int = 0, size: int = 0) -> None:
+        """Write one block that is verified; `size`: of the whole file, if it is more than this block."""
         partial.write(memoryview(data), offset)
-        partial.accept(offset, len(data))
+        partial.accept(offset, len(data), size or len(data))
 
 
 @pytest.fixture(scope="session", autouse=True)  # before any test looks which processes there are

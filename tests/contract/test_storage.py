@@ -72,8 +72,8 @@ def test_looking_creates_nothing(destination: DestinationCase, tmp_path: Path) -
 def test_a_claimed_file_is_invisible_until_it_is_published(destination: DestinationCase) -> None:
     partial = destination.destinations.claim(destination.path, 0o600, journal=True)
     try:
-        destination.write(partial, b"world", 6)
-        destination.write(partial, b"hello ", 0)
+        destination.write(partial, b"world", 6, 11)
+        destination.write(partial, b"hello ", 0, 11)
         partial.sync_data()
         assert destination.read() is None
         partial.dress(0o640, 5)
@@ -213,10 +213,10 @@ def test_what_was_damaged_on_the_way_is_not_there_when_it_came_again(destination
     try:
         partial.write(memoryview(b"dam"), 0)
         partial.write(memoryview(b"aged"), 3)  # never accepted: its checksum was wrong
-        destination.write(partial, b" and more", 7)
+        destination.write(partial, b" and more", 7, 16)
         partial.write(memoryview(b"whole"), 0)
         partial.write(memoryview(b"!!"), 5)
-        partial.accept(0, 7)
+        partial.accept(0, 7, 16)
         partial.dress(0o600, 1)
         partial.publish(replace=False)
         if destination.keeps:
@@ -231,7 +231,7 @@ def test_blocks_in_any_order_make_one_file(destination: DestinationCase) -> None
     partial = destination.destinations.claim(destination.path, 0o600, journal=True)
     try:
         for number in (3, 1, 0, 7, 6, 2, 5, 4):
-            destination.write(partial, blocks[number], number * 500)
+            destination.write(partial, blocks[number], number * 500, 4000)
         partial.dress(0o600, 1)
         partial.sync()
         partial.publish(replace=False)

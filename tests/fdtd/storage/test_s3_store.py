@@ -79,6 +79,24 @@ def test_s3_itself_refuses_to_replace(store: S3Store, size: int, monkeypatch: py
     assert found is not None and found.size == size
 
 
+def test_what_waits_for_its_commit_takes_a_bounded_amount_of_memory(
+    store: S3Store, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3_store, "HELD_BYTES", 250)
+    waiting = [store.upload(f"file-{number}") for number in range(4)]
+    for upload in waiting:
+        upload.append(bytes(100))
+        upload.finish()
+    assert [len(upload._buffer) for upload in waiting] == [100, 100, 0, 0]
+    assert uploads(endpoint) == 2
+    for upload in waiting[1:]:
+        upload.publish(replace=False)
+    waiting[0].discard()
+    found = [store.find(f"file-{number}") for number in range(4)]
+    assert [one and one.size for one in found] == [None, 100, 100, 100]
+    assert (store._held, uploads(endpoint)) == (0, 0)
+
+
 def test_a_replaced_object_is_not_read_as_the_old_one(store: S3Store) -> None:
     for content in (b"first", b"other"):
         upload = store.upload("file")

@@ -39,7 +39,7 @@ def test_the_file_only_ever_grows(destinations: SequentialDestinations, tmp_path
     seen = []
     for offset in (3, 0, 9, 6):
         partial.write(memoryview(b"abc"), offset)
-        partial.accept(offset, 3)
+        partial.accept(offset, 3, 12)
         seen.append(temporary.read_bytes())
     assert seen == [b"", b"abcabc", b"abcabc", b"abcabcabcabc"]
     partial.remove()

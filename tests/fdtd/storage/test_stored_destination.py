@@ -25,7 +25,7 @@ def put(store: FakeStore, data: bytes = b"content", *, replace: bool = False) ->
     partial = StoredDestinations(store, MAP).claim(PATH, 0o600, journal=False)
     try:
         partial.write(memoryview(data), 0)
-        partial.accept(0, len(data))
+        partial.accept(0, len(data), len(data))
         partial.dress(0o600, 1)
         partial.publish(replace=replace)
         return partial.promise
@@ -36,6 +36,18 @@ def put(store: FakeStore, data: bytes = b"content", *, replace: bool = False) ->
 def test_the_store_says_what_safe_means(store: FakeStore) -> None:
     assert put(store) == "kept by the fake"
     assert store.uploads == 0
+
+
+def test_what_is_complete_is_finished_before_it_waits_for_its_commit(store: FakeStore) -> None:
+    partial = StoredDestinations(store, MAP).claim(PATH, 0o600, journal=False)
+    for offset in (3, 0):
+        partial.write(memoryview(b"abc"), offset)
+        partial.accept(offset, 3, 6)
+    store.fails["finish"] = OSError(errno.EIO, "too late")
+    store.fails["append"] = OSError(errno.EIO, "too late")
+    assert partial._upload._is_finished  # type: ignore[attr-defined]  # the fake's
+    partial.remove()
+    partial.close()
 
 
 def test_of_two_transfers_the_later_one_is_refused(store: FakeStore) -> None:
