@@ -8,15 +8,18 @@ the secret decides.
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 import select
 import socket
 import threading
+import time
+from collections import deque
 from typing import Final
 
 from fdtcp.errors import PortsExhausted, ProtocolViolation
-from fdtcp.model.order import Endpoint, Listen, Policy
+from fdtcp.model.order import Endpoint, Listen, Policy, StreamProgress
 from fdtd.mover.greeting import answer
 from fdtd.mover.landing import Landing
 from fdtd.mover.log import Log
@@ -27,12 +30,27 @@ from fdtd.mover.streams import StreamBroken, listen, name_of, tune
 MAX_STRANGERS: Final = 64
 HANDSHAKE_S: Final = 5.0
 
+# Each has a thread and a buffer; so many a job may have where its site does not say otherwise.
+MAX_STREAMS: Final = 64
+
+# There are no descriptors left for a moment: who waits at the door waits a little longer.
+_CROWDED_S: Final = 0.1
+
+_CROWDED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
 
 class Door:
     """Listens, authenticates, and starts a thread for each stream."""
 
     def __init__(self, policy: Policy, job: bytes, landing: Landing, log: Log) -> None:
-        self.streams: list[ReceivingStream] = []  # all that ever were
+        self._streams: list[ReceivingStream] = []  # authenticated, and not at their end
+        self._ended: deque[StreamProgress] = deque(maxlen=MAX_STREAMS)  # what the last ones have carried
+        self._moved_by_ended = 0
+        self._streams_lock = threading.Lock()
+        # Twice: those that broke may not have noticed it yet.
+        self._most_streams = 2 * max(MAX_STREAMS, policy.streams, policy.most_streams)
+        self.was_entered = False  # by any stream
+        self.said_bye = False  # one of them
         self._policy = policy
         self._job = job
         self._landing = landing
@@ -82,8 +100,11 @@ class Door:
                     return
                 try:
                     stream, address = by_descriptor[descriptor].accept()
-                except OSError:
-                    continue  # it went away between poll and accept, or we are out of descriptors for a moment
+                except OSError as exc:
+                    # It went away between poll and accept; or it still waits, and the next poll returns at once.
+                    if exc.errno in _CROWDED:
+                        time.sleep(_CROWDED_S)
+                    continue
                 self._admit(stream, address[0])
 
     def _admit(self, stream: socket.socket, address: str) -> None:
@@ -118,7 +139,32 @@ class Door:
                     with self._strangers_lock:
                         self._strangers.pop(stream, None)
                 receiving = ReceivingStream(stream, number, self._landing, self._finished, self._log)
-                self.streams.append(receiving)
-                receiving.run()
+                self.enter(receiving)
+                try:
+                    receiving.run()
+                finally:
+                    self.leave(receiving)
             except (StreamBroken, ProtocolViolation, OSError) as exc:
                 self._log.trouble("stranger-refused", reason=exc)
+
+    def enter(self, stream: ReceivingStream) -> None:
+        """Take on an authenticated stream.  Raises StreamBroken for one too many."""
+        with self._streams_lock:
+            if len(self._streams) >= self._most_streams:
+                raise StreamBroken(f"there are {len(self._streams)} streams already")
+            self._streams.append(stream)
+            self.was_entered = True
+
+    def leave(self, stream: ReceivingStream) -> None:
+        """Forget a stream and its buffers; what it has carried counts on."""
+        with self._streams_lock:
+            self._streams.remove(stream)
+            self._ended.append(stream.progress())
+            self._moved_by_ended += stream.moved
+            self.said_bye = self.said_bye or stream.said_bye
+
+    def progress(self) -> tuple[int, tuple[StreamProgress, ...]]:
+        """Return what all streams have carried, and each of those that run or have ended last."""
+        with self._streams_lock:
+            moved = self._moved_by_ended + sum(stream.moved for stream in self._streams)
+            return moved, (*self._ended, *(stream.progress() for stream in self._streams))

@@ -20,7 +20,7 @@ from fdtd.mover.frames import SMALL_FILE_BYTES, Header
 from fdtd.mover.holding import Holding
 from fdtd.mover.log import Log
 from fdtd.mover.preflight import Decision
-from fdtd.mover.receiver import Arrival, Fate, Receiver, Reply, State
+from fdtd.mover.receiver import LEAST_BLOCK_BYTES, Arrival, Fate, Receiver, Reply, State
 from fdtd.mover.streams import StreamBroken
 from fdtd.mover.sums import COMPARING_SUM, sum_of
 from fdtd.storage.base import Committable, Destinations, Existing, Partial, Volume
@@ -45,7 +45,7 @@ class Landing:
         self.policy = policy
         self.checksum = sum_of(policy.checksum)
         self.comparing = COMPARING_SUM
-        self.receiver = Receiver(self.checksum, self.comparing)
+        self.receiver = Receiver(self.checksum, self.comparing, min(LEAST_BLOCK_BYTES, policy.block_size))
         # Held to use anything here; it may be taken again by the thread that has it.
         self.lock = threading.Condition()
         # Taken by whoever does many short system calls in a row, a batch or an epoch: two such threads keep waking each

@@ -39,6 +39,7 @@ from fdtd.storage.paths import Prefixes
 
 _TICK_S: Final = 0.05
 _PROGRESS_S: Final = 0.5
+_ENDED_TOLD: Final = 64
 
 # Of the stall timeout: by then a stream whose source hangs in the middle of a block has been given up by the writer.
 _SOURCE_PATIENCE: Final = 2
@@ -183,9 +184,12 @@ class Reader:
     def _tell(self, now: float, *, all_of_it: bool = False) -> None:
         if all_of_it or now - self._told_at >= _PROGRESS_S:
             self._told_at = now
-            streams = tuple(stream.progress() for lane in self._lanes for stream in lane.streams)
+            streams = [stream for lane in self._lanes for stream in lane.streams]
             moved = sum(stream.moved for stream in streams)
-            self._control.say(Progress(moved, self._outbox.finished_files, streams))
+            # Of a day on a bad network there are thousands that broke.
+            ended = sorted((one for one in streams if not one.alive), key=lambda one: one.number)[-_ENDED_TOLD:]
+            told = tuple(stream.progress() for stream in (*ended, *(one for one in streams if one.alive)))
+            self._control.say(Progress(moved, self._outbox.finished_files, told))
 
     # --- what lanes need ----------------------------------------------------------------------------------------
 

@@ -25,6 +25,12 @@ from fdtd.mover.sums import Sum
 MAX_REFUSALS: Final = 4
 
 
+# What is remembered of each block takes memory: a peer shall not make us remember more blocks than a file of such
+# blocks has.  Some more are for short ones beside parts that were kept, and at the end of a file.
+LEAST_BLOCK_BYTES: Final = 64 << 10
+_SPARE_BLOCKS: Final = 1024
+
+
 class State(Enum):
     """How far one file is at the destination."""
 
@@ -99,7 +105,9 @@ class Arrival:
 class Receiver:
     """All files that a writer was told to expect."""
 
-    def __init__(self, checksum: Sum, comparing: Sum) -> None:
+    def __init__(self, checksum: Sum, comparing: Sum, least_block: int = LEAST_BLOCK_BYTES) -> None:
+        """`least_block`: what blocks have on average at least."""
+        self._least_block = least_block
         self._checksum = checksum
         self._comparing = comparing
         self.arrivals: dict[int, Arrival] = {}
@@ -146,6 +154,7 @@ class Receiver:
             raise ProtocolViolation(f"a BLOCK of file {file} inside another at {offset}")
         if rivals:
             return Fate.CONTEST, rivals
+        self._check_number(arrival)
         if arrival.state is State.EXPECTED:
             arrival.move(State.RECEIVING)
         arrival.owned[offset] = (length, stream)
@@ -216,6 +225,7 @@ class Receiver:
         arrival = self.arrival(file)
         if arrival.action is not Action.COMPARE or offset + length > arrival.file.size:
             raise ProtocolViolation(f"a SUM of file {file} beyond its end")
+        self._check_number(arrival)
         return arrival.is_open and offset not in arrival.parts
 
     def compared(self, file: int, offset: int, length: int, value: int) -> Reply:
@@ -278,6 +288,11 @@ class Receiver:
         self.arrivals[file].move(State.FINAL)
 
     # --- helpers ------------------------------------------------------------------------------------------------
+
+    def _check_number(self, arrival: Arrival) -> None:
+        most = arrival.file.size // self._least_block + 2 * len(arrival.kept_starts) + _SPARE_BLOCKS
+        if len(arrival.starts) >= most:
+            raise ProtocolViolation(f"file {arrival.file.index} comes in more than {most} blocks")
 
     def _disown(self, stream: int, arrival: Arrival, offset: int) -> int:
         length, owner = arrival.owned.pop(offset)

@@ -85,6 +85,7 @@ class SendingStream:
         finally:
             self.alive = False
             self._stream.close()
+            self._buffer = self._batch = memoryview(b"")  # it is remembered for what it has carried
             self._outbox.leave(self.number, self._machine.unanswered)
         return ended_well
 

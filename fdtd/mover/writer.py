@@ -123,8 +123,7 @@ class Writer:
                 self._control.say(Finals(tuple(outcomes[start : start + _OUTCOMES_A_MESSAGE])))
         if is_over or now - self._told_at >= _PROGRESS_S:
             self._told_at = now
-            streams = tuple(stream.progress() for stream in self._door.streams)
-            moved = sum(stream.moved for stream in streams)
+            moved, streams = self._door.progress()
             self._control.say(Progress(moved, self._landing.finished_files, streams))
 
     # --- streams that are gone ----------------------------------------------------------------------------------
@@ -138,11 +137,11 @@ class Writer:
             self._alone_since = now
         alone = now - max(self._alone_since, self._listening_since)
         error: FdtError
-        if not self._door.streams:
+        if not self._door.was_entered:
             if alone < self._policy.connect_timeout + _READER_START_S:
                 return None
             error = DataConnectFailed("no data stream arrived at the destination")
-        elif any(stream.said_bye for stream in self._door.streams):
+        elif self._door.said_bye:
             if alone < _AFTER_BYE_S or not self._last:
                 return None
             error = Abandoned("the source ended without sending this file")

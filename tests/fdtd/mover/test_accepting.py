@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from fdtcp.model.order import Endpoint, Listen, Listening, Policy, Role, Setup, State
-from fdtd.mover.accepting import HANDSHAKE_S, MAX_STRANGERS
+from fdtcp.model.order import Endpoint, Listen, Listening, Policy, Role, Setup, State, StreamProgress
+from fdtd.mover import accepting
+from fdtd.mover.accepting import HANDSHAKE_S, MAX_STRANGERS, MAX_STREAMS, Door
 from fdtd.mover.frames import HEADER_BYTES, Header, Hello, Kind, decode_header, encode_header, encode_hello
+from fdtd.mover.landing import Landing
+from fdtd.mover.log import Log
+from fdtd.mover.receiving import ReceivingStream
+from fdtd.mover.streams import StreamBroken
+from fdtd.storage.choose import ChosenDestinations
+from fdtd.storage.paths import Prefixes
 from tests.helpers.movers import SECRET, Job, Mover
 
 
@@ -134,3 +146,90 @@ def test_silent_strangers_do_not_keep_the_reader_out(tmp_path: Path) -> None:
     finally:
         for stranger in strangers:
             stranger.close()
+
+
+class CrowdedListener:
+    """Has somebody waiting at it, whom there is no descriptor for."""
+
+    family = socket.AF_INET
+
+    def __init__(self) -> None:
+        self.read_end, self._write_end = os.pipe()
+        os.write(self._write_end, b"x")
+        self.asked = 0
+
+    def fileno(self) -> int:
+        return self.read_end
+
+    def setblocking(self, _: bool) -> None:
+        pass
+
+    def getsockname(self) -> tuple[str, int]:
+        return "127.0.0.1", 1
+
+    def accept(self) -> tuple[socket.socket, tuple[str, int]]:
+        self.asked += 1
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    def close(self) -> None:
+        os.close(self.read_end)
+        os.close(self._write_end)
+
+
+class FakeStream:
+    """A stream that has carried so many bytes."""
+
+    def __init__(self, number: int, moved: int) -> None:
+        self.number, self.moved, self.said_bye = number, moved, True
+
+    def progress(self) -> StreamProgress:
+        return StreamProgress(self.number, "a", "b", self.moved, alive=False)
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Iterator[Door]:
+    with Prefixes([os.fsencode(tmp_path)]) as prefixes:
+        destinations = ChosenDestinations(prefixes)
+        yield Door(Policy(), bytes(16), Landing(Policy(), destinations, Log()), Log())
+        destinations.close()
+
+
+def test_a_door_without_descriptors_waits_instead_of_spinning(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    crowded = CrowdedListener()
+    waits: list[float] = []
+    enough = threading.Event()
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            enough.set()
+        threading.Event().wait(0.001)
+
+    monkeypatch.setattr(accepting, "listen", lambda *_: crowded)
+    monkeypatch.setattr(time, "sleep", wait)
+    door.open(Listen(("127.0.0.1",), (0,), SECRET))
+    assert enough.wait(10)
+    threads = [thread for thread in threading.enumerate() if thread.name == "door"]
+    door.close()
+    for thread in threads:
+        thread.join(10)
+    assert crowded.asked <= len(waits) + 1 and min(waits) > 0.01
+
+
+def test_streams_that_ended_are_forgotten_and_what_they_carried_is_not(door: Door) -> None:
+    for number in range(200):
+        stream = cast("ReceivingStream", FakeStream(number, moved=10))
+        door.enter(stream)
+        door.leave(stream)
+    moved, streams = door.progress()
+    assert moved == 2000 and door.said_bye and door.was_entered
+    assert [stream.stream for stream in streams] == list(range(200 - MAX_STREAMS, 200))
+    door.close()
+
+
+def test_there_is_an_end_to_the_streams_of_a_job(door: Door) -> None:
+    for number in range(2 * MAX_STREAMS):
+        door.enter(cast("ReceivingStream", FakeStream(number, moved=0)))
+    with pytest.raises(StreamBroken):
+        door.enter(cast("ReceivingStream", FakeStream(1000, moved=0)))
+    door.close()

@@ -260,3 +260,15 @@ def test_with_dying_streams_and_damage_a_file_is_verified_exactly_when_it_is_cov
             elif fate_of is Fate.WRITE:
                 open_parts[stream] = part
     assert done == set(cuts) and not open_parts
+
+
+@pytest.mark.parametrize("action", [Action.SEND, Action.COMPARE])
+def test_a_peer_cannot_make_us_remember_a_block_for_each_byte(action: Action) -> None:
+    receiver = make(action)
+    with pytest.raises(ProtocolViolation, match="blocks"):
+        for offset in range(SIZE):
+            if action is Action.SEND:
+                write(receiver, offset, offset + 1)
+            elif receiver.may_compare(0, offset, 1):
+                receiver.compared(0, offset, 1, value(offset, offset + 1))
+    assert len(receiver.arrivals[0].starts) < 1100
