@@ -38,6 +38,8 @@ class FakeDisk:
 
 
 class FakePartial:
+    promise = ""
+
     def __init__(self, disk: FakeDisk, name: str) -> None:
         self.disk, self.name = disk, name
 
