@@ -88,6 +88,8 @@ class ReceivingStream:
                 os.close(descriptor)
             self._landing.stream_gone(self)
             self._stream.close()
+            # Nobody looks for cycles here (program): what is large goes now.
+            self._buffer = memoryview(b"")
 
     def end(self) -> None:
         """Make the thread go away; may be called from any thread."""

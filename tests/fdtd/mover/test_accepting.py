@@ -233,3 +233,18 @@ def test_there_is_an_end_to_the_streams_of_a_job(door: Door) -> None:
     with pytest.raises(StreamBroken):
         door.enter(cast("ReceivingStream", FakeStream(1000, moved=0)))
     door.close()
+
+
+def test_a_stream_that_ended_has_given_its_buffer_back(door: Door, tmp_path: Path) -> None:
+    with Prefixes([os.fsencode(tmp_path)]) as prefixes, socket.create_server(("127.0.0.1", 0)) as server:
+        landing = Landing(Policy(), ChosenDestinations(prefixes), Log())
+        client = socket.create_connection(server.getsockname())
+        finished, finish = os.pipe()
+        stream = ReceivingStream(server.accept()[0], 1, landing, finished, Log())
+        before = len(stream._buffer)
+        client.close()
+        stream.run()
+        assert before and not stream._buffer
+        os.close(finished)
+        os.close(finish)
+    door.close()
