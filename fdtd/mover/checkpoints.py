@@ -47,7 +47,7 @@ class Checkpoints:
         try:
             holding.checkpoint(extents, landing.policy.checksum)
         except FdtError:
-            pass  # it is in `lost`
+            pass  # it is in `lost`, or there was no room for a record: then less can be continued
         finally:
             holding.busy.release()
         self._fail_if_lost(file, holding)

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
-from fdtcp.errors import FdtError
+from fdtcp.errors import DestinationFull, FdtError
 from fdtcp.model.order import Checksum, DestinationFile, Extent, KeptPartial
 from fdtd.mover.journal import Identity, encode_anew, encode_records, encode_start
 from fdtd.storage.base import Partial
@@ -52,7 +52,13 @@ class Holding:
             if not self.has_journal:
                 inode = self.partial.facts().identity[1]
                 data = encode_start(Identity.of(self.file, checksum, inode)) + data
+        except FdtError as exc:
+            self.lost = self.lost or exc
+            raise
+        try:
             self.partial.append_journal(data)
+        except DestinationFull:
+            raise  # no byte is lost: what the journal said before holds, for when there is room again
         except FdtError as exc:
             self.lost = self.lost or exc
             raise

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, Protocol
 
 from fdtcp.errors import DestinationExists, FdtError, Phase, Problem, Side
@@ -57,6 +58,9 @@ class Landing:
         self.waiting = 0  # of these, the ones that still wait for bytes
         self.finished_files = 0
         self.touched = 0.0  # when the last frame came
+        self.uncommitted = 0  # verified files, each with a descriptor, that the committer has not given back
+        self.epoch_files = self.most_open = 1 << 30  # with so many an epoch is closed; so many may be open (`room`)
+        self._coming = 0  # files in frames that are being handled
         self.on_verified: Callable[[Item, int], None] = lambda _item, _size: None
         self.on_all_final: Callable[[], None] = lambda: None
         self.discard = False
@@ -124,6 +128,25 @@ class Landing:
         """The streams that are open now."""
         with self.lock:
             return list(self._streams.values())
+
+    @contextmanager
+    def room(self, files: int) -> Iterator[None]:
+        """Have descriptors for so many files, after a wait for commits if there are too few.  Raises StreamBroken.
+
+        More than an epoch waits for none but commits that have begun, or are due at once.
+        """
+        deadline = time.monotonic() + self.policy.stall_timeout
+        with self.lock:
+            while self.uncommitted + self._coming > max(self.epoch_files, self.most_open - files):
+                if not self.lock.wait(max(0.0, deadline - time.monotonic())):
+                    raise StreamBroken("files come faster than they can be made safe")
+            self._coming += files
+        try:
+            yield
+        finally:
+            with self.lock:
+                self._coming -= files
+                self.lock.notify_all()
 
     # --- blocks -------------------------------------------------------------------------------------------------
 
@@ -228,6 +251,7 @@ class Landing:
     def abandon(self, items: list[Item], problem: Problem) -> None:
         """Fail verified files that nobody began to commit."""
         with self.lock:
+            self.uncommitted -= len(items)
             for item in items:
                 self._fail(item.file, problem)
 
@@ -245,6 +269,7 @@ class Landing:
         unused: list[Item] = []
         with self.lock:
             now = time.time()
+            self.uncommitted -= len(results)
             for item, error in results:
                 arrival = self.receiver.arrivals[item.file]
                 self.holdings.pop(item.file, None)
@@ -309,6 +334,7 @@ class Landing:
         elif arrival.state is State.VERIFIED:
             arrival.told = State.VERIFIED
             self.waiting -= 1
+            self.uncommitted += 1
             partial: Committable = (
                 self.existing[file] if arrival.action is Action.COMPARE else self.holdings[file].partial
             )

@@ -67,6 +67,7 @@ class ReceivingStream:
         self._scratch = memoryview(bytearray(HEADER_BYTES))
         self._pipe: tuple[int, int] | None = None
         self._alive = True
+        self._parts = {Kind.BLOCK: self._block, Kind.BATCH: self._batch, Kind.SUM: self._sum_only}
 
     def run(self) -> None:
         """Receive until the stream ends, one way or another."""
@@ -122,12 +123,9 @@ class ReceivingStream:
 
     def _frame(self, header: Header) -> bool:
         """Handle one frame; False after BYE."""
-        if header.kind is Kind.BLOCK:
-            self._block(header)
-        elif header.kind is Kind.BATCH:
-            self._batch(header)
-        elif header.kind is Kind.SUM:
-            self._sum_only(header)
+        if (part := self._parts.get(header.kind)) is not None:
+            with self._landing.room(header.files if header.kind is Kind.BATCH else 1):
+                part(header)
         elif header.kind is Kind.FILE_END:
             end = decode_end(read_payload(self._stream, header))
             reply = self._landing.ended(header.file, lambda: self._landing.receiver.ended(header.file, end))

@@ -25,6 +25,9 @@ EPOCH_S: Final = 10.0
 # What is waiting for one sync is what one failed sync takes away (WIRE.md).
 EPOCH_BYTES: Final = 8 << 30
 
+# Renaming and forgetting so many takes a fraction of a second.
+MOST_ITEMS: Final = 4096
+
 # Nothing has come for this long: whatever comes next, these files need not wait for it.  Some ten round trips on a LAN.
 IDLE_S: Final = 0.02
 
@@ -53,8 +56,10 @@ class Committer:
         self._rest_until = 0.0
         self._wake = threading.Condition()
         self._stopped = False
-        # Each waiting file holds a descriptor (its lock); half of the limit is for everything else.
-        self._most_items = max(64, min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2))
+        # Each waiting file holds a descriptor (its lock): an epoch, what comes while it is synced, and everything else.
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self._most_items = max(64, min(MOST_ITEMS, limit // 4))
+        landing.epoch_files, landing.most_open = self._most_items, min(4 * MOST_ITEMS, limit * 3 // 4)
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
         self.is_last: Callable[[], bool] = lambda: False  # whether no file is left to wait for
         landing.on_verified = self.add

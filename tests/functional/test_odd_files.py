@@ -129,10 +129,10 @@ def test_a_hundred_thousand_files_need_little_memory(tmp_path: Path) -> None:
             assert job.writer.hear(120.0) is not None
         assert job.writer.wait_end(60.0).problem is None
         assert job.reader.wait_end(60.0).problem is None
-        states = {outcome.state for outcome in job.writer.outcomes.values()}
+        problems = {outcome.problem for outcome in job.writer.outcomes.values() if outcome.state is not State.DONE}
     seconds = time.monotonic() - began
     print(f"100,000 files in {seconds:.1f} s, peaks in MiB {peaks}")  # noqa: T201  # shown with -s
-    assert states == {State.DONE}
+    assert not problems
     assert max(peaks.values()) < 200
     assert all(Path(os.fsdecode(to)).read_bytes() == Path(os.fsdecode(source)).read_bytes() for source, to in pairs)
 

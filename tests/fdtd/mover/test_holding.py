@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fdtcp.errors import DestinationFailed
+from fdtcp.errors import DestinationFailed, DestinationFull
 from fdtcp.model.order import Checksum, DestinationFile, Extent, KeptPartial
 from fdtd.mover.holding import Holding
 from fdtd.mover.journal import decode_journal
@@ -75,6 +75,21 @@ def test_after_a_failed_sync_nothing_is_kept_however_it_ended() -> None:
         holding.checkpoint([Extent(100, 100, 2)], Checksum.ADLER32)
     assert holding.let_go("destination-full", may_keep=True) is None
     assert partial.calls[-2:] == ["remove", "close"]
+
+
+def test_a_disk_with_no_room_for_a_record_does_not_cost_what_was_noted_before() -> None:
+    class FullPartial(FakePartial):
+        def append_journal(self, data: bytes) -> None:
+            if self.journal:
+                raise DestinationFull("no room")
+            super().append_journal(data)
+
+    partial = FullPartial()
+    holding = Holding(FILE, partial)
+    holding.checkpoint([Extent(0, 100, 1)], Checksum.ADLER32)
+    with pytest.raises(DestinationFull):
+        holding.checkpoint([Extent(100, 100, 2)], Checksum.ADLER32)
+    assert holding.let_go("destination-full", may_keep=True) == KeptPartial(partial.path, 100)
 
 
 def test_a_journal_forgets_one_part_and_keeps_what_it_said_of_others() -> None:

@@ -1,0 +1,35 @@
+"""More small files than a writer may have open, and a disk that syncs slowly."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+from fdtcp.model.order import State
+from tests.helpers.movers import Job, Pair
+
+# A writer with few descriptors, on a file system whose syncs take their time.
+SLUGGISH: Final = (
+    sys.executable,
+    "-I",
+    "-c",
+    "import os, resource, time; resource.setrlimit(resource.RLIMIT_NOFILE, (1500, 1500));"
+    "from fdtd.mover import program; from fdtd.storage.posix_partial import FileSystem; sync = FileSystem.sync;"
+    "FileSystem.sync = lambda one: (time.sleep(0.15), sync(one))[1]; os._exit(program.main())",
+)
+
+
+def test_files_that_come_faster_than_they_are_synced_wait_their_turn(tmp_path: Path) -> None:
+    (tmp_path / "from").mkdir()
+    content = os.urandom(10_000)
+    pairs: list[Pair] = []
+    for number in range(6000):
+        (tmp_path / f"from/{number}").write_bytes(content[number:][:2000])
+        pairs.append((tmp_path / f"from/{number}", tmp_path / f"to/{number % 7}/{number}"))
+    with Job(pairs, writer_command=SLUGGISH) as job:
+        outcomes = job.run()
+    problems = {outcome.problem for outcome in outcomes.values() if outcome.state is not State.DONE}
+    assert not problems
+    assert all(Path(os.fsdecode(one)).read_bytes() == Path(os.fsdecode(other)).read_bytes() for one, other in pairs)
