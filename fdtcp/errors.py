@@ -53,6 +53,7 @@ __all__ = [
     "SourceNotAFile",
     "SourceUnreadable",
     "Status",
+    "StorageUnavailable",
     "StreamsLost",
     "Unreachable",
     "UsageError",

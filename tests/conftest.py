@@ -12,8 +12,9 @@ import pytest
 
 IN_CI = os.environ.get("CI") == "true"
 _PR_SET_CHILD_SUBREAPER = 36
-# A mover may take its two seconds to flush and go; the machine may be busy.
-_GONE_WITHIN_S = 8.0
+# A mover may take its two seconds to flush and go; but no signal ends a sync that the kernel is in, and on a busy disk
+# that has been seen to take ten.
+_GONE_WITHIN_S = 40.0
 
 
 def pytest_configure() -> None:

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any  # the machine's actions take what they take
-
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from fdtcp.errors import Abandoned, DestinationFull, Phase, Problem, ProtocolViolation, Side
+from fdtcp.errors import DestinationFull, Phase, ProtocolViolation, Side
 from fdtcp.model import order
 from fdtcp.model.order import (
     Action,
-    DestinationFile,
     Endpoint,
     Found,
     KeptPartial,
     Outcome,
-    Policy,
     ReleasedFile,
     SourceFile,
     State,
@@ -27,39 +20,8 @@ from fdtcp.model.order import (
 from fdtd import commands as do
 from fdtd.errors import SessionOver
 from fdtd.paths import partial_path
-from fdtd.sessions import HURRY, MOVES, Event, Patience, Session, SessionKey, SessionState
-
-GRACE = 30.0
-WHY = Abandoned("stopped").problem(Side.DESTINATION, Phase.TRANSFER)
-HERE = Endpoint("127.1.0.2", 54321)
-SECRET = b"s" * 32
-
-
-def session(side: Side = Side.DESTINATION, **policy: Any) -> Session:  # Any: fields of Policy
-    key = SessionKey("/CN=me", "me", "0" * 32, side)
-    return Session(key, Policy(**policy), ("127.1.0.2",), Patience(client_grace=GRACE), opened=0.0)
-
-
-def file(index: int, size: int = 10) -> DestinationFile:
-    return DestinationFile(index, b"/data/f%d" % index, size, 0, 0o644, b"fdt://a/f%d" % index)
-
-
-def done(index: int, size: int = 10) -> Outcome:
-    return Outcome(index, State.DONE, size)
-
-
-def expecting(*indexes: int, last: bool = True) -> Session:
-    one = session()
-    one.expect([file(index) for index in indexes], {}, last)
-    return one
-
-
-def kinds(commands: list[do.Command]) -> list[str]:
-    return [type(command).__name__ for command in commands]
-
-
-def outcomes(commands: list[do.Command]) -> dict[int, State]:
-    return {one.index: one.state for c in commands if isinstance(c, do.Record) for one in c.outcomes}
+from fdtd.sessions import HURRY, MOVES, Event, SessionState
+from tests.helpers.sessions import GRACE, HERE, SECRET, WHY, done, expecting, file, kinds, outcomes, session
 
 
 def test_a_destination_goes_from_open_to_ended() -> None:
@@ -343,77 +305,3 @@ def test_the_table_has_a_way_out_of_every_state() -> None:
             reached |= {target for (origin, _), target in MOVES.items() if origin in reached}
         assert SessionState.ENDED in reached
     assert (SessionState.ENDED, Event.STOP) not in MOVES
-
-
-class AnySession(RuleBasedStateMachine):
-    """Whatever clients and movers do: each file ends once, positions have no gap, an end is an end."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.one = session()
-        self.now = 0.0
-        self.recorded: list[Outcome] = []
-        self.ends = 0
-        self.sweeping = False
-
-    def perform(self, commands: list[do.Command]) -> None:
-        for command in commands:
-            if isinstance(command, do.Record):
-                assert command.position == len(self.recorded)
-                self.recorded += command.outcomes
-            self.ends += isinstance(command, do.RecordEnd)
-            self.sweeping = self.sweeping or isinstance(command, do.StartSweep)
-
-    @rule(first=st.integers(0, 5), count=st.integers(0, 3), refused=st.booleans(), last=st.booleans())
-    def expect(self, first: int, count: int, refused: bool, last: bool) -> None:
-        files = [file(index) for index in range(first, first + count)]
-        problems: dict[int, Problem] = {first: WHY} if refused and count else {}
-        try:
-            self.perform(self.one.expect(files, problems, last))
-        except (SessionOver, ProtocolViolation):
-            pass
-
-    @rule(index=st.integers(0, 8), state=st.sampled_from(State))
-    def final(self, index: int, state: State) -> None:
-        problem = WHY if state is State.FAILED else None
-        try:
-            self.perform(self.one.on_message(order.Finals((Outcome(index, state, 10, problem=problem),)), self.now))
-        except ProtocolViolation as exc:
-            self.perform(self.one.fail(exc.problem(Side.DESTINATION, Phase.TRANSFER), self.now))
-
-    @rule()
-    def ended(self) -> None:
-        self.perform(self.one.on_message(order.Ended(), self.now))
-
-    @rule(discard=st.booleans())
-    def stop(self, discard: bool) -> None:
-        self.perform(self.one.stop(discard, WHY, self.now))
-
-    @rule()
-    def exit(self) -> None:
-        self.perform(self.one.on_exit("signal SIGKILL"))
-
-    @rule()
-    def swept(self) -> None:
-        if self.sweeping:
-            self.sweeping = False
-            self.perform(self.one.on_swept([]))
-
-    @rule(seconds=st.floats(0, 100))
-    def time_passes(self, seconds: float) -> None:
-        self.now += seconds
-        self.perform(self.one.tick(self.now))
-
-    @invariant()
-    def every_file_ends_once(self) -> None:
-        assert self.recorded == self.one.destination.outcomes
-        indexes = [one.index for one in self.recorded]
-        assert len(set(indexes)) == len(indexes)
-        assert not set(indexes) & self.one.destination.waiting.keys()
-        assert self.ends == (self.one.state is SessionState.ENDED)
-        if self.one.state is SessionState.ENDED:
-            assert not self.one.destination.waiting
-
-
-TestAnySession = AnySession.TestCase
-TestAnySession.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
