@@ -5,7 +5,7 @@ from __future__ import annotations
 from fdtcp.errors import Side
 from fdtcp.model.order import Progress
 from fdtd.sessions import SessionState
-from tests.fdtd.test_sessions import GRACE, session
+from tests.helpers.sessions import GRACE, session
 
 
 def test_bytes_that_flow_stand_in_for_the_client_of_a_detached_job() -> None:
