@@ -57,7 +57,8 @@ def kill_through_the_stack(lab: CliLab, victim: str, rng: random.Random) -> int:
     sizes = {f"{base}/large": 24 * MIB + rng.randrange(MIB), f"{base}/small": 1000, f"{base}/other": 3 * MIB}
     names = [lab.make(name, size) for name, size in sizes.items()]
     process = lab.start("--rate-limit", "10MB", "--copyjobfile", lab.copyjob(names))
-    point = rng.randrange(12 * MIB, 24 * MIB)  # the first journal is written after a second
+    # The first journal is written after a second; and half a second before the end nobody has left yet.
+    point = rng.randrange(12 * MIB, 18 * MIB)
     wait_until(lambda: any(path.stat().st_blocks * 512 >= point for path in partials(lab, base)))
     if victim == "destination daemon":
         restart(lab)
