@@ -73,7 +73,7 @@ def init_ca(directory: str, *, organisation: str = "fdt-lab", force: bool = Fals
     builder = (
         _builder(name, name, key.public_key(), dt.timedelta(days=CA_DAYS))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(ca=True), critical=True)
+        .add_extension(issuing.key_usage(ca=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
     certificate = builder.sign(key, hashes.SHA256())
@@ -200,7 +200,7 @@ def _issue(
     builder = (
         _builder(name, issuer.subject, key.public_key(), dt.timedelta(days=LEAF_DAYS), issuer.not_valid_after_utc)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(ca=False), critical=True)
+        .add_extension(issuing.key_usage(ca=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage(uses), critical=False)
         # OpenSSL's strict mode, which is Python's default from 3.13 on, wants it.
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
@@ -242,20 +242,6 @@ def _builder(  # the fields of a certificate
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key)
     builder = builder.serial_number(x509.random_serial_number())
     return builder.not_valid_before(now - issuing.BACKDATE).not_valid_after(last)
-
-
-def _usage(*, ca: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not ca,
-        content_commitment=False,
-        key_encipherment=not ca,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=ca,
-        crl_sign=ca,
-        encipher_only=False,
-        decipher_only=False,
-    )
 
 
 def _name(*parts: tuple[x509.ObjectIdentifier, str]) -> x509.Name:

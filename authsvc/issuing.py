@@ -59,7 +59,7 @@ def issue(
         .serial_number(serial)
         .not_valid_before(now - BACKDATE)
         .not_valid_after(end)
-        .add_extension(_USAGE, critical=True)
+        .add_extension(key_usage(ca=False), critical=True)
         .add_extension(x509.UnrecognizedExtension(_PROXY_OID, info), critical=True)
     )
     # The Edwards curves have their hash built in.
@@ -89,14 +89,16 @@ def read(credential: Credential) -> tuple[list[x509.Certificate], SigningKey]:
     return chain, key
 
 
-_USAGE: Final = x509.KeyUsage(
-    digital_signature=True,
-    content_commitment=False,
-    key_encipherment=True,
-    data_encipherment=False,
-    key_agreement=False,
-    key_cert_sign=False,
-    crl_sign=False,
-    encipher_only=False,
-    decipher_only=False,
-)
+def key_usage(*, ca: bool) -> x509.KeyUsage:
+    """Return what a key is for: signing certificates and lists, or else TLS."""
+    return x509.KeyUsage(
+        digital_signature=not ca,
+        content_commitment=False,
+        key_encipherment=not ca,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=ca,
+        crl_sign=ca,
+        encipher_only=False,
+        decipher_only=False,
+    )

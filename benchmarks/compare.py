@@ -21,7 +21,7 @@ from statistics import median
 
 from benchmarks.fdt import Fdtcp
 from benchmarks.peers import Cp, GridFtp, Peer, has_gridftp
-from benchmarks.ratios import ratio_of
+from benchmarks.ratios import print_ratios
 from fdtcp.units import GIB, MIB, format_rate, format_size, parse_size
 
 
@@ -101,11 +101,7 @@ def _print(rates: dict[str, list[float]], options: argparse.Namespace) -> None:
     print(f"\n{format_size(options.size)}, page cache -> {options.target}, whole command, median of {options.pairs}\n")
     for name, values in rates.items():
         print(f"  {name:<20} {format_rate(median(values)):>10}")
-    print("\n  ratio of the rates, round by round          median   90 % interval")
-    for ours in (name for name in rates if name.startswith("fdtcp")):
-        for peer in (name for name in rates if not name.startswith("fdtcp")):
-            ratio = ratio_of(rates[ours], rates[peer])
-            print(f"  {ours + ' : ' + peer:<42} {ratio.median:6.2f}     {ratio.low:.2f} .. {ratio.high:.2f}")
+    print_ratios(rates)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ Decides how a comparison is judged: met if the median of the ratios reaches the 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Final
@@ -30,6 +30,15 @@ class Ratio:
         if self.median >= target:
             return "met"
         return "open" if self.high >= target else "missed"
+
+
+def print_ratios(rates: Mapping[str, Sequence[float]]) -> None:
+    """Print the ratio of each row of ours, named fdtcp..., to each of the others, round by round."""
+    print("\n  ratio of the rates, round by round          median   90 % interval")
+    for ours in (name for name in rates if name.startswith("fdtcp")):
+        for peer in (name for name in rates if not name.startswith("fdtcp")):
+            ratio = ratio_of(rates[ours], rates[peer])
+            print(f"  {ours + ' : ' + peer:<42} {ratio.median:6.2f}     {ratio.low:.2f} .. {ratio.high:.2f}")
 
 
 def ratio_of(ours: Sequence[float], theirs: Sequence[float]) -> Ratio:

@@ -19,7 +19,7 @@ from statistics import median
 
 from benchmarks.fdt import Fdtcp
 from benchmarks.peers import Cp, GridFtp, has_gridftp
-from benchmarks.ratios import ratio_of
+from benchmarks.ratios import print_ratios
 from fdtcp.units import KIB, parse_size
 
 DATA_PHASE = "fdtcp, data phase"
@@ -48,11 +48,7 @@ def main() -> int:
     )
     for name, values in rates.items():
         print(f"  {name:<20} {median(values):10.0f}")
-    print("\n  ratio, round by round                 median   90 % interval")
-    for ours in (name for name in rates if name.startswith("fdtcp")):
-        for peer in (name for name in rates if not name.startswith("fdtcp")):
-            ratio = ratio_of(rates[ours], rates[peer])
-            print(f"  {ours + ' : ' + peer:<36} {ratio.median:7.2f}   {ratio.low:.2f} .. {ratio.high:.2f}")
+    print_ratios(rates)
     return 0
 
 

@@ -58,7 +58,6 @@ class Connection:
         from authsvc.channel.proxy import SessionProxy
 
         self.hello = hello
-        self.local_address: str = tls.getsockname()[0]
         self.peer_address: str = tls.getpeername()[0]
         self._where = where
         self._lock = threading.Lock()

@@ -14,7 +14,6 @@ from typing import Final
 
 from fdtcp.units import KIB, MIB
 
-LARGE_FILES: Final = 4
 SMALL_FILES: Final = 2000
 # Of a small data set the small files are one sixteenth; of a large one this, 64 KiB each.
 _SMALL_BYTES: Final = SMALL_FILES * 64 * KIB

@@ -35,7 +35,7 @@ from fdtd.mover.landing import Landing
 from fdtd.mover.log import Log
 from fdtd.mover.receiver import Reply
 from fdtd.mover.smalls import Smalls
-from fdtd.mover.streams import StreamBroken, name_of, read_exactly, read_header, read_payload, send_all
+from fdtd.mover.streams import StreamBroken, hang_up, name_of, read_exactly, read_header, read_payload, send_all
 from fdtd.mover.sums import PIECE_BYTES
 from fdtd.storage.base import Existing, Partial
 from fdtd.storage.posix_partial import destination_error
@@ -94,10 +94,7 @@ class ReceivingStream:
 
     def end(self) -> None:
         """Make the thread go away; may be called from any thread."""
-        try:
-            self._stream.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # it is going already
+        hang_up(self._stream)
 
     def progress(self) -> StreamProgress:
         """Return what this stream has carried."""

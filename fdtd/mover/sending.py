@@ -36,7 +36,7 @@ from fdtd.mover.outbox import Outbox
 from fdtd.mover.plan import BatchWork, BlockWork, EndWork, Work
 from fdtd.mover.rate import RateLimit
 from fdtd.mover.sender import StreamSender
-from fdtd.mover.streams import StreamBroken, name_of, send_all, send_file, send_gathered
+from fdtd.mover.streams import StreamBroken, hang_up, name_of, send_all, send_file, send_gathered
 from fdtd.mover.sums import PIECE_BYTES, Sum
 from fdtd.storage.base import Source
 
@@ -91,10 +91,7 @@ class SendingStream:
 
     def end(self) -> None:
         """Make the thread go away; may be called from any thread."""
-        try:
-            self._stream.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # it is going already
+        hang_up(self._stream)
 
     def progress(self) -> StreamProgress:
         """Return what this stream has carried."""

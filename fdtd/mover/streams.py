@@ -158,6 +158,14 @@ def path_of(stream: socket.socket) -> Path:
     return Path(round_trip / 1e6, least / 1e6, resent, congestion.rstrip(b"\0").decode("ascii", "replace"))
 
 
+def hang_up(stream: socket.socket) -> None:
+    """End any wait on the stream, from whichever thread; the thread that has it closes it."""
+    try:
+        stream.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # it is going already
+
+
 def name_of(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
     """Write a socket address for people: 192.0.2.1:54321, [2001:db8::1]:54321."""
     host, port = address[0], address[1]
