@@ -168,6 +168,16 @@ _NEW: Final = {
 }
 
 
+def add_common(parser: argparse.ArgumentParser, which: str) -> None:
+    """Add what every command takes; `which` daemon has to let us in, "a" or "the"."""
+    add = parser.add_argument
+    add("-l", "--logFile", metavar="F", help="append the log to this file, too")
+    add("-c", "--config", metavar="F", help="read this configuration (default: /etc/fdtcp/fdtcp.conf)")
+    add("-d", "--debug", metavar="LEVEL", default="INFO", help="DEBUG: tell each step of each job as well")
+    add("-t", "--timeout", metavar="S", help=f"how long {which} daemon may take to let us in (default: 10s)")
+    add("-x", "--x509userproxy", metavar="F", help="the proxy (default: $X509_USER_PROXY, else /tmp/x509up_u<uid>)")
+
+
 def _build() -> argparse.ArgumentParser:
     parser = Parser(
         prog="fdtcp",
@@ -184,11 +194,7 @@ def _build() -> argparse.ArgumentParser:
     add("-f", "--copyjobfile", metavar="F", help="the list of files to move")
     add("-r", "--report", metavar="F", help="write a line for each file: FROM TO STATUS DETAIL")
     add("--json", metavar="F", help="write the whole result as JSON (-: to standard output, the log goes to stderr)")
-    add("-l", "--logFile", metavar="F", help="append the log to this file, too")
-    add("-c", "--config", metavar="F", help="read this configuration (default: /etc/fdtcp/fdtcp.conf)")
-    add("-d", "--debug", metavar="LEVEL", default="INFO", help="DEBUG: tell each step of each job as well")
-    add("-t", "--timeout", metavar="S", help="how long a daemon may take to let us in (default: 10s)")
-    add("-x", "--x509userproxy", metavar="F", help="the proxy (default: $X509_USER_PROXY, else /tmp/x509up_u<uid>)")
+    add_common(parser, "a")
     add("--account", metavar="NAME", help="the account to be mapped to at both sites, if they allow several")
     add("--source-account", metavar="NAME", help="the same at the site of the source only")
     add("--destination-account", metavar="NAME", help="the same at the site of the destination only")

@@ -15,7 +15,7 @@ from contextlib import ExitStack, closing
 from typing import Final
 
 from fdtcp.channels import Identity, accounts_by_side
-from fdtcp.cli.arguments import CommandLine, Parser, parse_hours, parse_timeout
+from fdtcp.cli.arguments import CommandLine, Parser, add_common, parse_hours, parse_timeout
 from fdtcp.cli.config import load_config
 from fdtcp.cli.detach import append_to, follow
 from fdtcp.cli.output import Log, complain
@@ -118,11 +118,7 @@ def _parse(command: str, arguments: Sequence[str]) -> tuple[Ticket, CommandLine]
         add("--monID", metavar="ID", default="", help="a name of the caller's, repeated in the result")
     if command == "renew":
         add("--delegate-hours", metavar="H", help="how long the proxy shall last (default: 12, or your proxy's end)")
-    add("-l", "--logFile", metavar="F", help="append the log to this file, too")
-    add("-c", "--config", metavar="F", help="read this configuration (default: /etc/fdtcp/fdtcp.conf)")
-    add("-d", "--debug", metavar="LEVEL", default="INFO", help="DEBUG: tell each step of each job as well")
-    add("-t", "--timeout", metavar="S", help="how long the daemon may take to let us in (default: 10s)")
-    add("-x", "--x509userproxy", metavar="F", help="the proxy (default: $X509_USER_PROXY, else /tmp/x509up_u<uid>)")
+    add_common(parser, "the")
     add("--account", metavar="NAME", help="the account to be mapped to, if the site allows several")
     found = vars(parser.parse_args(arguments))
     line = CommandLine(

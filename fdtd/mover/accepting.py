@@ -24,7 +24,7 @@ from fdtd.mover.greeting import answer
 from fdtd.mover.landing import Landing
 from fdtd.mover.log import Log
 from fdtd.mover.receiving import ReceivingStream
-from fdtd.mover.streams import StreamBroken, listen, name_of, tune
+from fdtd.mover.streams import StreamBroken, hang_up, listen, name_of, tune
 
 # WIRE.md, "Security".
 MAX_STRANGERS: Final = 64
@@ -123,10 +123,7 @@ class Door:
     def _show_out(self, stream: socket.socket) -> None:
         """End a stranger's connection; its thread, which closes it, notices."""
         self._log.trouble("stranger-refused", reason="silent for longest of too many strangers")
-        try:
-            stream.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # it is going already
+        hang_up(stream)
 
     def _receive(self, stream: socket.socket) -> None:
         with stream:
