@@ -49,7 +49,7 @@ class Door:
         self._streams_lock = threading.Lock()
         # Twice: those that broke may not have noticed it yet.
         self._most_streams = 2 * max(MAX_STREAMS, policy.streams, policy.most_streams)
-        self.was_entered = False  # by any stream
+        self.entered = 0  # streams, ever
         self.said_bye = False  # one of them
         self._policy = policy
         self._job = job
@@ -150,7 +150,7 @@ class Door:
             if len(self._streams) >= self._most_streams:
                 raise StreamBroken(f"there are {len(self._streams)} streams already")
             self._streams.append(stream)
-            self.was_entered = True
+            self.entered += 1
 
     def leave(self, stream: ReceivingStream) -> None:
         """Forget a stream and its buffers; what it has carried counts on."""

@@ -1,8 +1,9 @@
 """The pipes to the daemon: orders in, messages out, and the life line.
 
 Decides how orders are read and that the end of standard input is the end of the mover: fdtd holds the only write end,
-so end of file means that fdtd is gone or wants us gone.  Then nothing may keep us longer than LIFE_AFTER_EOF_S, not
-even a hanging disk: the thread that reads the orders does nothing else and ends the process itself.
+so end of file means that fdtd is gone or wants us gone.  Then nothing may keep us longer than LIFE_AFTER_EOF_S: the
+thread that reads the orders does nothing else and sets an alarm, at which the kernel ends the process, whatever its
+threads, its locks and its interpreter are doing.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import os
 import queue
 import signal
 import threading
-import time
 from typing import Final
 
 from fdtcp.errors import FdtError, ProtocolViolation
@@ -23,9 +23,6 @@ LIFE_AFTER_EOF_S: Final = 1.8
 # A pipe carries at most this much in one read.
 _READ_BYTES: Final = 1 << 20
 
-# The exit status of a mover that was stopped by its watchdog.
-EXIT_WATCHDOG: Final = 3
-
 
 class Control:
     """Both pipes.  Messages may be sent from any thread."""
@@ -36,7 +33,8 @@ class Control:
         self._orders: queue.SimpleQueue[Order | FdtError | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._buffer = bytearray()
-        self.stopping = threading.Event()
+        # A plain flag, which a signal handler may set wherever it interrupts us: an Event would lock.
+        self.is_stopping = False
         self.discard = False
         self.is_cut = False  # nobody reads our messages any more
 
@@ -51,7 +49,9 @@ class Control:
 
     def start(self) -> None:
         """Begin to read orders, and to take SIGTERM for Stop."""
-        signal.signal(signal.SIGTERM, lambda _number, _frame: self.stopping.set())
+        signal.signal(signal.SIGTERM, self._on_terminate)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
         threading.Thread(target=self._read, name="life line", daemon=True).start()
 
     def next_order(self, timeout: float) -> Order | None:
@@ -85,6 +85,9 @@ class Control:
             except OSError:
                 self.is_cut = True
 
+    def _on_terminate(self, _number: int, _frame: object) -> None:
+        self.is_stopping = True
+
     def _fill(self) -> bool:
         data = os.read(self._stdin, _READ_BYTES)
         self._buffer += data
@@ -103,16 +106,17 @@ class Control:
                     break
         except (ProtocolViolation, OSError) as exc:
             self._orders.put(ProtocolViolation(f"reading orders: {exc}"))
-        self.stopping.set()
-        self.wake()
-        time.sleep(LIFE_AFTER_EOF_S)
-        os._exit(EXIT_WATCHDOG)
+        finally:
+            # Also after a bug of ours in here: without this thread nothing else would end the mover.
+            signal.setitimer(signal.ITIMER_REAL, LIFE_AFTER_EOF_S)
+            self.is_stopping = True
+            self.wake()
 
     def _take(self, order: Order) -> None:
         if isinstance(order, Stop):
-            # At once: whoever waits for work looks at `stopping`, whatever orders wait before this one.
+            # At once: whoever waits for work looks at `is_stopping`, whatever orders wait before this one.
             self.discard = order.discard
-            self.stopping.set()
+            self.is_stopping = True
             self.wake()
         else:
             self._orders.put(order)

@@ -81,7 +81,7 @@ class Reader:
     def run(self) -> Problem | None:
         """Work until the job is over; returns why it ended early, if it did."""
         problem = None
-        while not self._control.stopping.is_set():
+        while not self._control.is_stopping:
             order = self._control.next_order(_TICK_S if self._connect else 1.0)
             if order is not None:
                 self._obey(order)
@@ -94,7 +94,7 @@ class Reader:
                 break
             self._open_lanes()
             self._tell(time.monotonic())
-        if self._control.stopping.is_set():
+        if self._control.is_stopping:
             problem = Abandoned("the transfer was stopped").problem(Side.SOURCE, Phase.TRANSFER)
         if problem is not None:
             for lane in self._lanes:
@@ -201,7 +201,7 @@ class Reader:
     @property
     def is_over(self) -> bool:
         """Whether opening a stream again makes sense."""
-        return self._outbox.is_finished or self._control.stopping.is_set()
+        return self._outbox.is_finished or self._control.is_stopping
 
     def may_reconnect(self, now: float) -> bool:
         """Take one of the job's reconnects; False if it has had too many lately."""

@@ -30,7 +30,7 @@ def main(setup: Setup, control: Control, log: Log) -> None:
     with Prefixes(setup.prefixes) as prefixes:
         destinations = ChosenDestinations(prefixes, mapped=setup.storage)
         for path in order.paths:
-            if control.stopping.is_set():
+            if control.is_stopping:
                 break
             try:
                 left = sweep(destinations, path, discard=order.discard)

@@ -71,6 +71,7 @@ class Writer:
         self._last = False  # whether all files are known
         self._listening_since: float | None = None
         self._alone_since: float | None = None
+        self._seen = 0  # streams that had come when we last looked
         self._told_at = 0.0
         self._told_finals_at = 0.0
         self._committer.is_last = lambda: self._last and not self._landing.has_open
@@ -81,7 +82,7 @@ class Writer:
         self._committer.start()
         self._keeper.start()
         problem = None
-        while not self._control.stopping.is_set():
+        while not self._control.is_stopping:
             order = self._control.next_order(_FINALS_S / 2)
             if isinstance(order, Expect):
                 self._expect(order)
@@ -130,14 +131,17 @@ class Writer:
 
     def _watch_streams(self, now: float) -> Problem | None:
         """Fail what waits for bytes when no stream is left to bring them."""
-        if self._listening_since is None or self._landing.streams or not self._landing.has_open:
+        entered = self._door.entered
+        if self._listening_since is None or self._landing.streams or not self._landing.has_open or entered > self._seen:
+            # A stream that came and broke between two looks was there all the same: the reader has not given up.
+            self._seen = entered
             self._alone_since = None
             return None
         if self._alone_since is None:
             self._alone_since = now
         alone = now - max(self._alone_since, self._listening_since)
         error: FdtError
-        if not self._door.was_entered:
+        if not entered:
             if alone < self._policy.connect_timeout + _READER_START_S:
                 return None
             error = DataConnectFailed("no data stream arrived at the destination")
@@ -161,7 +165,7 @@ class Writer:
         self._landing.discard = self._control.discard
         deadline = time.monotonic() + _STOP_S
         self._door.close()
-        if self._control.stopping.is_set():
+        if self._control.is_stopping:
             problem = Abandoned("the transfer was stopped").problem(Side.DESTINATION, Phase.TRANSFER)
             self._stop(deadline, problem)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -60,3 +61,13 @@ def test_nonsense_ends_the_mover_with_a_problem(tmp_path: Path) -> None:
         mover.process.stdin.write(b"nonsense\n")
         problem = mover.wait_end().problem
     assert problem is not None and problem.code in ("protocol-violation", "abandoned")
+
+
+def test_a_mover_that_is_told_to_stop_by_many_at_once_stops(tmp_path: Path) -> None:
+    """Each of the daemon's threads that dies may bring a signal; a handler that locks would wait for itself."""
+    for role in (Role.READER, Role.WRITER):
+        with Mover(Setup(role, "0" * 32, (os.fsencode(tmp_path),))) as mover:
+            deadline = time.monotonic() + 5.0
+            while mover.process.poll() is None and time.monotonic() < deadline:
+                mover.process.send_signal(signal.SIGTERM)
+            assert mover.process.wait(5) in (0, 1, -signal.SIGTERM)
