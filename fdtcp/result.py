@@ -7,7 +7,7 @@ which is less, is `fdtcp.report`'s.
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -109,6 +109,7 @@ def _encode_job(job: JobResult) -> dict[str, Any]:  # Any: plain values for JSON
         "destination": str(job.job.destination),
         "files": len(job.job.transfers),
         "seconds": round(job.seconds, 6),
+        "data_seconds": _data_seconds(job.times),
         "moved": job.progress.moved,
         "rate": round(job.progress.moved / job.seconds, 1) if job.seconds > 0 else 0.0,
         "problems": [_encode_problem(problem) for problem in job.problems],
@@ -125,6 +126,15 @@ def _encode_job(job: JobResult) -> dict[str, Any]:  # Any: plain values for JSON
         "kept_partials": [{**_encode_path(kept.path), "size": kept.size} for kept in job.kept],
         "timings": {step: round(at, 6) for step, at in job.times.items()},
     }
+
+
+def _data_seconds(times: Mapping[str, float]) -> float | None:
+    """Return how long the data phase took: from the order to send, before the first byte, until the last outcome.
+
+    None if it never came to that, as when all files were there already.
+    """
+    started, last = times.get("started"), times.get("last final")
+    return round(last - started, 6) if started is not None and last is not None else None
 
 
 def _encode_file(transfer: Transfer, outcome: Outcome | None) -> dict[str, Any]:  # Any: plain values for JSON

@@ -250,6 +250,7 @@ class ThirdParty:
     def _tell(self, outcomes: tuple[Outcome, ...], now: float) -> None:
         if outcomes:
             self._mark("first final", now)
+            self.times["last final"] = now
             self._commands.append(Told(outcomes))
 
     # --- what is asked ---

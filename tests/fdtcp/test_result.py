@@ -35,7 +35,7 @@ def result(*, is_stopped: bool = False) -> Result:
             (),
             Progress(Stage.ENDED, 2, 1, 0, 1, 50, 50, STREAMS),
             (KeptPartial(b"/.x", 5),),
-            {"started": 0.1},
+            {"started": 0.1, "last final": 1.6},
             2.0,
         ),
         JobResult(second, "cd" * 16, {}, (MISSING,), Progress(Stage.ENDED, 1, 0, 0, 0, 0, 0, ()), (), {}, 0.0),
@@ -65,6 +65,7 @@ def test_the_whole_result_is_json() -> None:
     assert "path_b64" not in plain["files"][0]["source"]
     assert plain["jobs"][0]["kept_partials"] == [{"path": "/.x", "size": 5}]
     assert plain["jobs"][0]["rate"] == 25.0
+    assert [job["data_seconds"] for job in plain["jobs"]] == [1.5, None]
     assert plain["jobs"][1]["problems"][0]["text"].startswith("source, pre-flight: gone")
 
 

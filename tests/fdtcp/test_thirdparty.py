@@ -222,5 +222,5 @@ def test_progress_says_how_far_the_job_is() -> None:
     progress = play.machine.progress()
     assert (progress.files, progress.done, progress.failed, progress.total, progress.moved) == (3, 3, 0, 3, 3)
     assert play.machine.ends[Side.SOURCE].link is Link.CLOSED
-    assert {"described", "prepared", "started", "first final"} <= play.machine.times.keys()
+    assert {"described", "prepared", "started", "first final", "last final"} <= play.machine.times.keys()
     assert Finish.__name__ in play.pair.names(Side.SOURCE)
