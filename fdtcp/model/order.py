@@ -20,6 +20,13 @@ from typing import Final
 from fdtcp.errors import Problem, ProtocolViolation
 from fdtcp.model.codec import decode_message, encode_message
 
+# A mover needs both, and gets its policy with its first order.
+from fdtcp.model.policy import Checksum as Checksum
+from fdtcp.model.policy import OnExists as OnExists
+from fdtcp.model.policy import Policy as Policy
+from fdtcp.model.policy import SameBy as SameBy
+from fdtcp.model.policy import Sync as Sync
+
 # A chunk of 1,000 files with PATH_MAX names and kept extents fits; anything longer is not from us.
 MAX_LINE_BYTES: Final = 16 << 20
 
@@ -30,37 +37,6 @@ class Role(StrEnum):
     READER = "reader"
     WRITER = "writer"
     SWEEPER = "sweeper"
-
-
-class Checksum(StrEnum):
-    """End-to-end checksums: those whose values of blocks can be combined into the file's without a second read."""
-
-    NONE = "none"
-    ADLER32 = "adler32"
-    CRC32 = "crc32"
-
-
-class Sync(StrEnum):
-    """When a file counts as safe: after a sync of its own, of its epoch, or (reported as such) unsynced."""
-
-    FILE = "file"
-    BATCH = "batch"
-    NONE = "none"
-
-
-class OnExists(StrEnum):
-    """What to do when the destination exists: the same is a success, replace it, or always refuse."""
-
-    SKIP_SAME = "skip-same"
-    OVERWRITE = "overwrite"
-    FAIL = "fail"
-
-
-class SameBy(StrEnum):
-    """What makes an existing file the same as the source."""
-
-    CHECKSUM = "checksum"
-    SIZE = "size"
 
 
 class Action(StrEnum):
@@ -182,27 +158,6 @@ class KeptPartial:
 
     path: bytes
     size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How a job's bytes are to be moved; the daemon has checked it against the site's limits."""
-
-    checksum: Checksum = Checksum.ADLER32
-    sync: Sync = Sync.BATCH
-    on_exists: OnExists = OnExists.SKIP_SAME
-    same_by: SameBy = SameBy.CHECKSUM
-    streams: int = 0  # 0: the reader chooses
-    block_size: int = 4 << 20
-    rate_limit: int = 0  # bytes per second over all streams, 0: none
-    congestion: str = ""  # TCP congestion control by name, "": the kernel's default
-    buffer_size: int = 0  # socket buffers in bytes, 0: the kernel tunes them
-    zero_size: int = 8 << 30  # how long /dev/zero is taken to be
-    keep_partials: bool = True
-    stall_timeout: float = 30.0  # seconds without a byte until a stream counts as dead
-    connect_timeout: float = 10.0  # seconds for a stream to connect and authenticate
-    unattended: bool = False  # a detached job: while bytes flow, its end of the job outlives the loss of its client
-    most_streams: int = 64  # the site's word: the reader may not choose more
 
 
 # --- orders: daemon to mover -----------------------------------------------------------------------------------
