@@ -24,6 +24,7 @@ from fdtcp.model.codec import decode_message, encode_message
 from fdtcp.model.policy import Checksum as Checksum
 from fdtcp.model.policy import OnExists as OnExists
 from fdtcp.model.policy import Policy as Policy
+from fdtcp.model.policy import Resume as Resume
 from fdtcp.model.policy import SameBy as SameBy
 from fdtcp.model.policy import Sync as Sync
 
@@ -229,6 +230,13 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
+class SetRate:
+    """To a reader or writer: from now on move at most so many bytes per second over all streams; 0: no limit."""
+
+    rate: int
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """To any mover: stop now; with `discard` also remove what a later attempt could have continued."""
 
@@ -243,7 +251,7 @@ class Sweep:
     discard: bool
 
 
-Order = Setup | Describe | Expect | Listen | Connect | Release | Stop | Sweep
+Order = Setup | Describe | Expect | Listen | Connect | Release | SetRate | Stop | Sweep
 
 
 # --- messages: mover to daemon ---------------------------------------------------------------------------------
@@ -304,7 +312,9 @@ class Ended:
 
 Message = Described | Expected | Listening | Finals | Progress | Kept | Ended
 
-_ORDERS: Final = {cls.__name__.lower(): cls for cls in (Setup, Describe, Expect, Listen, Connect, Release, Stop, Sweep)}
+_ORDERS: Final = {
+    cls.__name__.lower(): cls for cls in (Setup, Describe, Expect, Listen, Connect, Release, SetRate, Stop, Sweep)
+}
 _MESSAGES: Final = {
     cls.__name__.lower(): cls for cls in (Described, Expected, Listening, Finals, Progress, Kept, Ended)
 }

@@ -41,6 +41,14 @@ class SameBy(StrEnum):
     SIZE = "size"
 
 
+class Resume(StrEnum):
+    """What becomes of what an earlier attempt has left: it is continued where it can be, removed, or never lost."""
+
+    AUTO = "auto"
+    NEVER = "never"
+    REQUIRE = "require"  # a file whose safe part cannot be continued fails, and its part stays
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """How a job's bytes are to be moved; the daemon has checked it against the site's limits."""
@@ -60,3 +68,7 @@ class Policy:
     connect_timeout: float = 10.0  # seconds for a stream to connect and authenticate
     unattended: bool = False  # a detached job: while bytes flow, its end of the job outlives the loss of its client
     most_streams: int = 64  # the site's word: the reader may not choose more
+    stream_rate: int = 0  # bytes per second of each stream, paced by the kernel; 0: none
+    readers: int = 0  # files of one device that are read at the same time, 0: as many as there are streams
+    writers: int = 0  # the same for files that are written
+    resume: Resume = Resume.AUTO

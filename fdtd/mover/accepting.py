@@ -23,6 +23,7 @@ from fdtcp.model.order import Endpoint, Listen, Policy, StreamProgress
 from fdtd.mover.greeting import answer
 from fdtd.mover.landing import Landing
 from fdtd.mover.log import Log
+from fdtd.mover.rate import WRITERS_BURST_S, RateLimit
 from fdtd.mover.receiving import ReceivingStream
 from fdtd.mover.streams import StreamBroken, hang_up, listen, name_of, tune
 
@@ -51,6 +52,7 @@ class Door:
         self._most_streams = 2 * max(MAX_STREAMS, policy.streams, policy.most_streams)
         self.entered = 0  # streams, ever
         self.said_bye = False  # one of them
+        self.rate = RateLimit(policy.rate_limit, WRITERS_BURST_S)
         self._policy = policy
         self._job = job
         self._landing = landing
@@ -135,7 +137,7 @@ class Door:
                 finally:
                     with self._strangers_lock:
                         self._strangers.pop(stream, None)
-                receiving = ReceivingStream(stream, number, self._landing, self._finished, self._log)
+                receiving = ReceivingStream(stream, number, self._landing, self._finished, self._log, self.rate)
                 self.enter(receiving)
                 try:
                     receiving.run()

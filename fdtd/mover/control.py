@@ -12,10 +12,11 @@ import os
 import queue
 import signal
 import threading
+from collections.abc import Callable
 from typing import Final
 
 from fdtcp.errors import FdtError, ProtocolViolation
-from fdtcp.model.order import MAX_LINE_BYTES, Message, Order, Stop, decode_order_line, encode_line
+from fdtcp.model.order import MAX_LINE_BYTES, Message, Order, SetRate, Stop, decode_order_line, encode_line
 
 # The daemon counts on two seconds; a little is left for the kernel to tear down what we hold.
 LIFE_AFTER_EOF_S: Final = 1.8
@@ -36,6 +37,8 @@ class Control:
         # A plain flag, which a signal handler may set wherever it interrupts us: an Event would lock.
         self.is_stopping = False
         self.discard = False
+        # A limit that is lowered holds at once, whatever orders wait before this one.
+        self.on_rate: Callable[[int], None] = lambda _rate: None
         self.is_cut = False  # nobody reads our messages any more
 
     def first_order(self) -> Order:
@@ -118,5 +121,7 @@ class Control:
             self.discard = order.discard
             self.is_stopping = True
             self.wake()
+        elif isinstance(order, SetRate):
+            self.on_rate(order.rate)
         else:
             self._orders.put(order)

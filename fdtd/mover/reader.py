@@ -69,6 +69,7 @@ class Reader:
         self._outbox = outbox
         self._log = log
         self._rate = RateLimit(setup.policy.rate_limit)
+        control.on_rate = self._rate.set
         self._lanes: list[Lane] = []
         self._numbers = itertools.count(1)
         self._connect: Connect | None = None

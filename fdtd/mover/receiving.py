@@ -33,6 +33,7 @@ from fdtd.mover.frames import (
 )
 from fdtd.mover.landing import Landing
 from fdtd.mover.log import Log
+from fdtd.mover.rate import RateLimit
 from fdtd.mover.receiver import Reply
 from fdtd.mover.smalls import Smalls
 from fdtd.mover.streams import StreamBroken, hang_up, name_of, read_exactly, read_header, read_payload, send_all
@@ -50,7 +51,9 @@ _DRAIN_S: Final = 1.0
 class ReceivingStream:
     """One authenticated stream of a writer."""
 
-    def __init__(self, stream: socket.socket, number: int, landing: Landing, finished: int, log: Log) -> None:
+    def __init__(
+        self, stream: socket.socket, number: int, landing: Landing, finished: int, log: Log, rate: RateLimit
+    ) -> None:
         self.number = number
         self.moved = 0
         self.said_bye = False
@@ -61,6 +64,7 @@ class ReceivingStream:
         self._smalls = Smalls(landing)
         self._finished = finished
         self._log = log
+        self._rate = rate
         self._checksum = landing.checksum
         self._names = (name_of(stream.getsockname()), name_of(stream.getpeername()))
         self._buffer = memoryview(bytearray(max(PIECE_BYTES, BATCH_BYTES)))
@@ -173,7 +177,8 @@ class ReceivingStream:
         error = None
         offset, end = header.offset, header.offset + header.length
         while offset < end:
-            piece = self._buffer[: min(PIECE_BYTES, end - offset)]
+            piece = self._buffer[: min(self._rate.piece_of(PIECE_BYTES), end - offset)]
+            self._rate.wait(len(piece))
             read_exactly(self._stream, piece)
             self.moved += len(piece)
             value = update(piece, value)
@@ -195,12 +200,14 @@ class ReceivingStream:
         error: FdtError | None = None
         while offset < end:
             try:
-                count = os.splice(self._stream.fileno(), write_end, min(_PIPE_BYTES, end - offset))
+                most = min(self._rate.piece_of(_PIPE_BYTES), end - offset)
+                count = os.splice(self._stream.fileno(), write_end, most)
             except OSError as exc:
                 raise StreamBroken(f"receiving: {exc.strerror}") from exc
             if count == 0:
                 raise StreamBroken("the stream ended")
             self.moved += count
+            self._rate.wait(count)
             while count:
                 if error is None:
                     try:
@@ -256,6 +263,7 @@ class ReceivingStream:
         if header.length > len(self._buffer):
             self._buffer = memoryview(bytearray(header.length))
         payload = self._buffer[: header.length]
+        self._rate.wait(header.length)
         read_exactly(self._stream, payload)
         files = decode_batch(header, payload)
         self.moved += sum(entry.size for entry, _ in files)

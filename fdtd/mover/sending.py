@@ -10,6 +10,7 @@ import os
 import select
 import socket
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from fdtcp.errors import FdtError, ProtocolViolation, SourceChanged
@@ -163,8 +164,7 @@ class SendingStream:
             pass  # that it is broken is known
 
     def _do(self, work: Work) -> None:
-        if self._machine.is_idle:
-            self._heard = time.monotonic()  # silence counts from the first frame that wants an answer
+        is_first = self._machine.is_idle
         number = self._machine.dealt(work)
         if isinstance(work, BlockWork):
             self._send_block(work)
@@ -175,6 +175,9 @@ class SendingStream:
         else:
             send_all(self._stream, encode_abort(work.file, work.problem))
             self._outbox.sent(work)
+        if is_first:
+            # Silence counts from the end of the first frame that wants an answer: at a low rate a block takes minutes.
+            self._heard = time.monotonic()
 
     # --- blocks -------------------------------------------------------------------------------------------------
 
@@ -216,9 +219,8 @@ class SendingStream:
             return self._copy(source, work, checksum)
         value = checksum.start
         offset, end = work.offset, work.offset + work.length
-        step = min(_SEND_BYTES, self._rate.piece or _SEND_BYTES)
         while offset < end:
-            count = min(step, end - offset)
+            count = min(self._rate.piece_of(_SEND_BYTES), end - offset)
             if work.payload:
                 self._pace(count, work.file)
                 sent = send_file(self._stream, source.descriptor, offset, count)
@@ -235,9 +237,8 @@ class SendingStream:
         """Send a block of a source that is no file to the kernel; see `_pump`."""
         value = checksum.start
         offset, end = work.offset, work.offset + work.length
-        step = min(PIECE_BYTES, self._rate.piece or PIECE_BYTES)
         while offset < end:
-            piece = self._buffer[: min(step, end - offset)]
+            piece = self._buffer[: min(self._rate.piece_of(PIECE_BYTES), end - offset)]
             self._pace(len(piece), work.file)
             if source.read_into(piece, offset) != len(piece):
                 raise SourceChanged(f"{os.fsdecode(self._outbox.path(work.file))} became shorter")
@@ -286,11 +287,22 @@ class SendingStream:
             used += size
         self._asked = None
         buffers = encode_batch(number, entries, self._batch[:used])
-        total = sum(len(buffer) for buffer in buffers)
-        self._rate.wait(total)
-        send_gathered(self._stream, buffers)
+        self._send_paced(buffers)
         self.moved += used
         self._outbox.sent(work)
+
+    def _send_paced(self, buffers: Sequence[bytes | memoryview]) -> None:
+        """Send a batch, under a rate limit in pieces: streams in the middle of a block must not wait for all of it."""
+        if not self._rate.piece:
+            send_gathered(self._stream, buffers)
+            return
+        for buffer in buffers:
+            rest = memoryview(buffer)
+            while rest:
+                piece = rest[: self._rate.piece_of(len(rest))]
+                self._rate.wait(len(piece))
+                send_all(self._stream, piece)
+                rest = rest[len(piece) :]
 
     def _read_small(self, file: int, size: int, view: memoryview) -> Entry:
         """Read a small file into `view`.  Raises SourceChanged and what opening raises."""

@@ -40,6 +40,9 @@ _UNPACED: Final = b"cubic"
 # travel on the stream that has room for it.  At 1 Gbit/s the kernel asks for more 1 ms before it has run dry.
 _UNSENT_BYTES: Final = 256 << 10
 
+# asm-generic/socket.h; Python has no name for it.  The kernel's own timer paces, whatever the queueing discipline.
+_SO_MAX_PACING_RATE: Final = 47
+
 # How long a sender waits for room before it looks whether the peer has hung up.
 _LOOK_UP_S: Final = 1.0
 
@@ -138,6 +141,8 @@ def tune(stream: socket.socket, policy: Policy) -> None:
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_IDLE_S)
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE_INTERVAL_S)
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _KEEPALIVE_PROBES)
+    if policy.stream_rate:
+        stream.setsockopt(socket.SOL_SOCKET, _SO_MAX_PACING_RATE, pack("L", policy.stream_rate))
 
 
 def keep_short(stream: socket.socket) -> None:

@@ -76,6 +76,7 @@ class Writer:
         self._told_finals_at = 0.0
         self._committer.is_last = lambda: self._last and not self._landing.has_open
         self._landing.on_all_final = control.wake
+        control.on_rate = self._door.rate.follow
 
     def run(self) -> Problem | None:
         """Work until the job is over; returns why it ended early, if it did."""
@@ -90,6 +91,7 @@ class Writer:
                 self._listen(order)
             elif order is not None:
                 raise ProtocolViolation(f"a writer cannot {type(order).__name__}")
+            self._door.rate.tick(time.monotonic())
             self._tell(time.monotonic())
             if self._last and self._landing.open_files == 0:
                 break

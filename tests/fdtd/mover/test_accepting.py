@@ -20,6 +20,7 @@ from fdtd.mover.accepting import HANDSHAKE_S, MAX_STRANGERS, MAX_STREAMS, Door
 from fdtd.mover.frames import HEADER_BYTES, Header, Hello, Kind, decode_header, encode_header, encode_hello
 from fdtd.mover.landing import Landing
 from fdtd.mover.log import Log
+from fdtd.mover.rate import RateLimit
 from fdtd.mover.receiving import ReceivingStream
 from fdtd.mover.streams import StreamBroken
 from fdtd.storage.choose import ChosenDestinations
@@ -240,7 +241,7 @@ def test_a_stream_that_ended_has_given_its_buffer_back(door: Door, tmp_path: Pat
         landing = Landing(Policy(), ChosenDestinations(prefixes), Log())
         client = socket.create_connection(server.getsockname())
         finished, finish = os.pipe()
-        stream = ReceivingStream(server.accept()[0], 1, landing, finished, Log())
+        stream = ReceivingStream(server.accept()[0], 1, landing, finished, Log(), RateLimit(0))
         before = len(stream._buffer)
         client.close()
         stream.run()

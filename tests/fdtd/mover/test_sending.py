@@ -28,7 +28,7 @@ CONTENT = os.urandom(1 << 20)
 class Listener:
     """The writer's end, by hand."""
 
-    def __init__(self, outbox: Outbox) -> None:
+    def __init__(self, outbox: Outbox, rate: int = 0) -> None:
         self.results: list[bool] = []
         self.thread = threading.Thread(target=lambda: self.results.append(self.stream.run(2.0)))
         listener = socket.create_server(("127.0.0.1", 0))
@@ -36,7 +36,7 @@ class Listener:
         self.near, _ = listener.accept()
         self.near.settimeout(5)
         listener.close()
-        self.stream = SendingStream(far, 1, outbox, RateLimit(0), Log())
+        self.stream = SendingStream(far, 1, outbox, RateLimit(rate), Log())
         self.thread.start()
 
     def header(self) -> Header:
@@ -72,12 +72,17 @@ def source(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def listener(tmp_path: Path, source: Path) -> Iterator[Listener]:
+def rate() -> int:
+    return 0
+
+
+@pytest.fixture
+def listener(tmp_path: Path, source: Path, rate: int) -> Iterator[Listener]:
     with Prefixes([os.fsencode(tmp_path)]) as prefixes:
         sources = ChosenSources(prefixes, 10)
         outbox = Outbox(Policy(), sources, Log())
         outbox.describe(SourceFile(0, os.fsencode(source)))
-        played = Listener(outbox)
+        played = Listener(outbox, rate)
         yield played
         played.near.close()
         played.thread.join(5)
@@ -142,6 +147,18 @@ def test_a_silent_listener_counts_as_dead(listener: Listener) -> None:
     release(listener)
     listener.block()
     assert listener.wait_end() is False
+
+
+@pytest.mark.parametrize("rate", [len(CONTENT) * 2 // 5])
+def test_a_block_that_takes_longer_than_a_stall_is_none(listener: Listener) -> None:
+    release(listener)
+    header, content, _ = listener.block()
+    end_header = listener.header()
+    read_payload(listener.near, end_header)
+    listener.ack(header)
+    listener.ack(end_header)
+    assert content == CONTENT and listener.header().kind is Kind.BYE
+    assert listener.wait_end()
 
 
 def test_a_listener_that_wants_nothing_ends_the_job(listener: Listener) -> None:

@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from struct import unpack
 
 import pytest
 
@@ -54,6 +55,13 @@ def test_streams_within_one_host_are_not_paced_unless_somebody_says_so() -> None
     assert not streams.is_here("192.0.2.1")
     assert congestion_of(Policy()) == "cubic"
     assert congestion_of(Policy(congestion="reno")) == "reno"
+
+
+def test_a_stream_is_paced_if_somebody_says_so(pair: tuple[socket.socket, socket.socket]) -> None:
+    streams.tune(pair[0], Policy())
+    streams.tune(pair[1], Policy(stream_rate=5_000_000_000))
+    rates = [unpack("L", one.getsockopt(socket.SOL_SOCKET, streams._SO_MAX_PACING_RATE, 8))[0] for one in pair]
+    assert rates == [(1 << 64) - 1, 5_000_000_000]
 
 
 def test_a_tuned_stream_notices_silence(pair: tuple[socket.socket, socket.socket]) -> None:
