@@ -28,12 +28,12 @@ peer.
 def render() -> str:
     """Return the page."""
     from fdtcp import stages
-    from fdtd import sessions
     from fdtd.mover import receiver, sender
+    from fdtd.sessions import machine
 
     pages: list[tuple[str, str, list[Move]]] = [
         ("A job, as the client drives it", "fdtcp/stages.py", _moves(stages.MOVES.items())),
-        ("A session, as a daemon keeps it", "fdtd/sessions.py", _moves(sessions.MOVES.items())),
+        ("A session, as a daemon keeps it", "fdtd/sessions/machine.py", _moves(machine.MOVES.items())),
         (
             "A file, as the writer receives it",
             "fdtd/mover/receiver.py",

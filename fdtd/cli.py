@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from fdtcp.errors import FdtError, Status
-from fdtd.config import DEFAULT_CONFIG, Settings, load_config
+from fdtd.site.config import DEFAULT_CONFIG, Settings, load_config
 
 
 class _Parser(argparse.ArgumentParser):
@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
 def _check(settings: Settings, path: str) -> int:
     from authsvc.credentials import Credential, explain
     from fdtd.daemon import Daemon
-    from fdtd.interfaces import data_addresses
+    from fdtd.site.interfaces import data_addresses
 
     bad = explain(Credential(settings.security.certificate, settings.security.key))
     if bad is not None:
@@ -75,7 +75,7 @@ def _check(settings: Settings, path: str) -> int:
 
 def _serve(settings: Settings) -> int:
     from fdtd.daemon import Daemon, make_directories
-    from fdtd.logs import logging_to
+    from fdtd.operation.logs import logging_to
 
     # What the daemon makes is for its own account and group.
     os.umask(0o027)
@@ -94,7 +94,7 @@ def _serve(settings: Settings) -> int:
 
 
 def _show_status(settings: Settings) -> int:
-    from fdtd.admin import ask_status
+    from fdtd.operation.admin import ask_status
 
     print(json.dumps(ask_status(settings.service.run_dir), indent=2))
     return 0

@@ -22,30 +22,30 @@ from authsvc.channel import Acceptor, Caller, Handler, own_pyro_settings
 from authsvc.credentials import Credential
 from authsvc.tokens import Grant, Issuer, TokenJudge
 from fdtcp.errors import BadSettings, Side
-from fdtd.accounts import Accounts, check_mode
-from fdtd.admin import ControlSocket, Status
-from fdtd.certificate import CertificateWatch
-from fdtd.config import Settings, format_endpoint
 from fdtd.detached.desk import Desks
 from fdtd.detached.jobs import DetachedJobs
 from fdtd.detached.store import DetachedStore
 from fdtd.errors import AlreadyRunning, DaemonLeaving, StateFailed
-from fdtd.launcher import Launcher
-from fdtd.live import TRANSFER_LOGS, Tools
-from fdtd.monitoring import host_name, open_emitter
-from fdtd.paths import PathPolicy
-from fdtd.ports import PortLeases
-from fdtd.registry import Registry
+from fdtd.live.registry import Registry
+from fdtd.live.session import TRANSFER_LOGS, Tools
+from fdtd.live.sweeping import Sweeping
+from fdtd.operation.admin import ControlSocket, Status
+from fdtd.operation.certificate import CertificateWatch
+from fdtd.operation.monitoring import host_name, open_emitter
+from fdtd.processes.launcher import Launcher
 from fdtd.service import Service, package_version
-from fdtd.sessions import WORKING
-from fdtd.state import StateFile
-from fdtd.sweeping import Sweeping
+from fdtd.sessions.machine import WORKING
+from fdtd.site.accounts import Accounts, check_mode
+from fdtd.site.config import Settings, format_endpoint
+from fdtd.site.paths import PathPolicy
+from fdtd.site.ports import PortLeases
+from fdtd.state.statefile import StateFile
 
 _log: Final = logging.getLogger("fdtd")
 
 # How late a deadline of a session can be noticed.
 TICK_S: Final = 0.2
-# Leaving now: what HURRY (fdtd.sessions) adds up to, and a little.
+# Leaving now: what HURRY (fdtd.sessions.machine) adds up to, and a little.
 STOP_S: Final = 5.0
 # Then clients get a moment to read what became of their files.
 FAREWELL_S: Final = 1.0

@@ -41,16 +41,16 @@ from fdtcp.contract import (
 )
 from fdtcp.errors import OptionRefused, Phase, Problem, ProtocolViolation, Side
 from fdtcp.model.order import DestinationFile, Policy, ReleasedFile, SourceFile
-from fdtd.book import check_indexes
-from fdtd.config import Settings
 from fdtd.errors import EndpointRefused, NoDataAddress, UnknownSession
-from fdtd.interfaces import data_addresses, data_networks
-from fdtd.live import LiveSession, Tools
-from fdtd.monitoring import host_name
-from fdtd.paths import PathPolicy
-from fdtd.peers import parse_address, why_refused
-from fdtd.registry import Registry
-from fdtd.sessions import SessionKey
+from fdtd.live.registry import Registry
+from fdtd.live.session import LiveSession, Tools
+from fdtd.operation.monitoring import host_name
+from fdtd.sessions.book import check_indexes
+from fdtd.sessions.machine import SessionKey
+from fdtd.site.config import Settings
+from fdtd.site.interfaces import data_addresses, data_networks
+from fdtd.site.paths import PathPolicy
+from fdtd.site.peers import parse_address, why_refused
 
 if TYPE_CHECKING:
     from authsvc.channel import Caller

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fdtd.config import DEFAULT_CONFIG
+from fdtd.site.config import DEFAULT_CONFIG
 
 ROOT = Path(__file__).resolve().parent.parent
 LAUNCHER = "/usr/libexec/fdtd/mover"

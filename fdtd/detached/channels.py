@@ -22,10 +22,10 @@ from fdtcp.errors import FdtError, Phase, RemoteProblem, Side, Unreachable
 from fdtcp.lines import Channel
 from fdtcp.model.order import Endpoint
 from fdtcp.model.pfn import Address
-from fdtd.config import Network
 from fdtd.detached.loan import Loan
-from fdtd.interfaces import data_networks
-from fdtd.peers import why_refused
+from fdtd.site.config import Network
+from fdtd.site.interfaces import data_networks
+from fdtd.site.peers import why_refused
 
 _log: Final = logging.getLogger("fdtd.detached")
 

@@ -39,10 +39,10 @@ from fdtcp.errors import OptionRefused, Phase, ProtocolViolation
 from fdtcp.model.copyjob import check_doubles
 from fdtcp.model.pfn import Pfn
 from fdtcp.model.transfer import Transfer
-from fdtd.book import MAX_FILES
 from fdtd.detached.job import Owner
 from fdtd.detached.jobs import DetachedJobs, Submission
 from fdtd.errors import TooManySessions
+from fdtd.sessions.book import MAX_FILES
 
 if TYPE_CHECKING:
     from authsvc.channel import Caller

@@ -28,14 +28,14 @@ from fdtcp.model.order import Outcome, State
 from fdtcp.model.pfn import Pfn
 from fdtcp.model.transfer import Transfer
 from fdtcp.stages import Stage
-from fdtd.config import Settings
 from fdtd.detached.channels import Openings
 from fdtd.detached.job import DetachedJob, Owner
 from fdtd.detached.loan import Loan
 from fdtd.detached.store import DetachedStore, StoredJob
 from fdtd.errors import DaemonLeaving, StateFailed, TooManySessions, UnknownSession
-from fdtd.sessions import SessionKey
-from fdtd.state import StateFile
+from fdtd.sessions.machine import SessionKey
+from fdtd.site.config import Settings
+from fdtd.state.statefile import StateFile
 
 _log: Final = logging.getLogger("fdtd.detached")
 

@@ -16,8 +16,8 @@ from fdtcp.detached import Part, Wanted
 from fdtcp.errors import ProtocolViolation
 from fdtcp.model.codec import decode_message, encode_message
 from fdtcp.model.order import Outcome, State
-from fdtd.database import Database, problem_text, read_problem
 from fdtd.errors import StateFailed
+from fdtd.state.database import Database, problem_text, read_problem
 
 if TYPE_CHECKING:
     import sqlite3

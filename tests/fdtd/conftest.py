@@ -15,16 +15,16 @@ import pytest
 
 from fdtcp.errors import Side
 from fdtcp.model.order import DestinationFile, Policy, SourceFile
-from fdtd.config import AccountSettings, SessionSettings, Settings, load_config
 from fdtd.daemon import path_policies
-from fdtd.launcher import Launcher
-from fdtd.live import LiveSession, Tools
-from fdtd.ports import PortLeases
-from fdtd.registry import Registry
+from fdtd.live.registry import Registry
+from fdtd.live.session import LiveSession, Tools
+from fdtd.live.sweeping import Sweeping
+from fdtd.processes.launcher import Launcher
 from fdtd.service import Service
-from fdtd.sessions import SessionKey
-from fdtd.state import StateFile
-from fdtd.sweeping import Sweeping
+from fdtd.sessions.machine import SessionKey
+from fdtd.site.config import AccountSettings, SessionSettings, Settings, load_config
+from fdtd.site.ports import PortLeases
+from fdtd.state.statefile import StateFile
 from fdtmon.record import Record
 from tests.helpers.daemons import own_account
 

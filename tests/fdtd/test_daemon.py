@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from fdtcp.errors import BadSettings, Side
-from fdtd.config import Settings, load_config
 from fdtd.daemon import Signals, locked, make_directories, path_policies
 from fdtd.errors import AlreadyRunning
+from fdtd.site.config import Settings, load_config
 
 
 def settings_below(directory: Path) -> Settings:

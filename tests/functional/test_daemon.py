@@ -33,9 +33,9 @@ from fdtcp.contract import (
 )
 from fdtcp.errors import RemoteProblem, Side
 from fdtcp.model.order import DestinationFile, Outcome, Policy, ReleasedFile, SourceFile, State
-from fdtd.admin import ask_status
-from fdtd.paths import partial_path
-from fdtd.state import StateFile
+from fdtd.operation.admin import ask_status
+from fdtd.site.paths import partial_path
+from fdtd.state.statefile import StateFile
 from tests.helpers.daemons import Client, RunningDaemon, run_fdtd, wait_until
 from tests.helpers.pki import Pki
 

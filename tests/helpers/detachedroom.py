@@ -26,11 +26,11 @@ from fdtcp.errors import FdtError, Phase, RemoteProblem, Side
 from fdtcp.lines import Channel
 from fdtcp.model.pfn import Address, Pfn
 from fdtcp.model.transfer import Transfer
-from fdtd.config import Settings, load_config
 from fdtd.detached.desk import Call, Desks
 from fdtd.detached.jobs import Authorise, DetachedJobs
 from fdtd.detached.store import DetachedStore
-from fdtd.state import StateFile
+from fdtd.site.config import Settings, load_config
+from fdtd.state.statefile import StateFile
 from tests.helpers.fakedaemons import FakePair
 from tests.helpers.pki import Pki
 

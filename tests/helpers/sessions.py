@@ -12,8 +12,8 @@ from fdtcp.model.order import (
     Policy,
     State,
 )
-from fdtd import commands as do
-from fdtd.sessions import Patience, Session, SessionKey
+from fdtd.sessions import commands as do
+from fdtd.sessions.machine import Patience, Session, SessionKey
 
 GRACE = 30.0
 WHY = Abandoned("stopped").problem(Side.DESTINATION, Phase.TRANSFER)

@@ -17,9 +17,9 @@ from fdtcp.errors import RemoteProblem, Side, Unreachable
 from fdtcp.lines import Channel
 from fdtcp.model.order import Policy
 from fdtcp.model.pfn import Address
-from fdtd.config import Network
 from fdtd.detached.channels import LocalChannel, Openings
 from fdtd.errors import UnknownSession
+from fdtd.site.config import Network
 from tests.authsvc.listening import Listening
 from tests.helpers.pki import Pki
 

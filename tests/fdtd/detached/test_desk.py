@@ -31,9 +31,9 @@ from fdtcp.detached import (
 )
 from fdtcp.errors import BadCopyjob, FdtError, OptionRefused, ProtocolViolation
 from fdtcp.model.order import Policy
-from fdtd.config import DetachedSettings
 from fdtd.detached.desk import Call
 from fdtd.errors import TooManySessions, UnknownSession
+from fdtd.site.config import DetachedSettings
 from tests.helpers.daemons import wait_until
 from tests.helpers.detachedroom import Room, transfers
 

@@ -17,7 +17,7 @@ from fdtd.detached.job import Owner
 from fdtd.detached.jobs import DetachedJobs, Submission
 from fdtd.detached.store import StoredJob
 from fdtd.errors import DaemonLeaving, StateFailed, TooManySessions, UnknownSession
-from fdtd.sessions import SessionKey
+from fdtd.sessions.machine import SessionKey
 from tests.helpers.daemons import wait_until
 from tests.helpers.detachedroom import ACCOUNT, Room, transfers
 

@@ -1,0 +1,369 @@
+"""A session that runs: the pure machine, its mover, and the calls that wait for both.
+
+Performs what `fdtd.sessions` decides.  One condition per session guards the machine; calls wait on it with a deadline,
+the mover's reading thread and the daemon's tick wake it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from fdtcp.contract import MAX_CHUNK, MAX_WATCH_S, PrepareReceiveReply, WatchReply
+from fdtcp.errors import Abandoned, FdtError, Phase, Problem, Side
+from fdtcp.model.order import (
+    DestinationFile,
+    Endpoint,
+    Found,
+    KeptPartial,
+    Mapped,
+    Message,
+    Progress,
+    ReleasedFile,
+    Role,
+    Setup,
+    SourceFile,
+    Verdict,
+)
+from fdtd.errors import MoverSlow, SessionOver, StateFailed
+from fdtd.operation.monitoring import Emit, progress_record
+from fdtd.processes.launcher import LAUNCH_TIMEOUT_S, Launcher
+from fdtd.processes.movers import RunningMover
+from fdtd.sessions import commands as do
+from fdtd.sessions.machine import WORKING, Session, SessionState
+from fdtd.site.ports import PortLeases
+from fdtd.state.statefile import StateFile
+
+_log: Final = logging.getLogger("fdtd.session")
+
+# A thousand files on a parallel file system that is busy: ten seconds have been seen.  Comparing comes later.
+ANSWER_TIMEOUT_S: Final = 60.0
+# Binding a port is a matter of microseconds; a mover that is just being started needs 0.1 s.
+LISTEN_TIMEOUT_S: Final = 15.0
+# A client may finish a moment before its mover has closed its books.
+FINISH_PATIENCE_S: Final = 5.0
+# Below [service] log_dir.
+TRANSFER_LOGS: Final = "transfers"
+
+T = TypeVar("T")
+SweepStarter = Callable[["LiveSession", tuple[bytes, ...], bool], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What all sessions of a daemon work with."""
+
+    launcher: Launcher
+    state: StateFile
+    ports: PortLeases
+    start_sweep: SweepStarter
+    log_dir: str
+    keep_partials: float  # seconds
+    emit: Emit
+    host: str  # as monitoring knows it
+    storage: tuple[Mapped, ...] = ()  # directories that have another storage behind them
+
+
+class LiveSession:
+    """One session and its mover.  Public methods are safe to use from all threads."""
+
+    def __init__(
+        self,
+        session: Session,
+        number: int,
+        prefixes: tuple[bytes, ...],
+        tools: Tools,
+        scopes: tuple[bytes, ...] | None = None,
+    ) -> None:
+        self.session = session
+        self.key = session.key
+        self.addresses = session.addresses
+        self.number = number
+        self.prefixes = prefixes
+        self._scopes = scopes
+        self.calls = 0
+        self._tools = tools
+        self._cond = threading.Condition()
+        self._mover: RunningMover | None = None
+        self._started = False
+        self._was_heard = False
+        self._leased: tuple[Endpoint, ...] = ()
+        self._finish_by: float | None = None
+
+    def start(self) -> None:
+        """Start the mover.  Raises MoverNotStarted, and then the session is over."""
+        role = Role.READER if self.key.side is Side.SOURCE else Role.WRITER
+        path = transfer_log(self._tools.log_dir, self.key.job, role)
+        try:
+            process = self._tools.launcher.launch(self.key.account, path)
+        except FdtError as exc:
+            with self._cond:
+                self._started = True
+                self.session.problem = exc.problem(self.key.side, Phase.PREPARE)
+                self._perform(self.session.on_exit("no start"))
+            raise
+        mover = RunningMover(process, self._on_message, self._on_garbage, self._on_exit)
+        self._event("mover-started", f"pid={mover.pid} role={role} log={path}")
+        mover.send(Setup(role, self.key.job, self.prefixes, self.session.policy, self._scopes, self._tools.storage))
+        with self._cond:
+            self._mover = mover
+            self._started = True
+            self._cond.notify_all()
+        mover.start()
+
+    # calls
+
+    def describe(self, files: Sequence[SourceFile], refused: Mapping[int, Problem]) -> tuple[Found, ...]:
+        """Return what the reader found."""
+        with self._call():
+            self._perform(self.session.describe(files, refused))
+            return self._wait(lambda: self.session.source.answers(files), ANSWER_TIMEOUT_S, "the reader's answer")
+
+    def expect(
+        self, files: Sequence[DestinationFile], refused: Mapping[int, Problem], last: bool
+    ) -> tuple[Verdict, ...]:
+        """Return what the writer says; the files are written down before it can touch one."""
+        with self._call():
+            if self.session.state in WORKING:
+                self._tools.state.expect(self.number, self.session.destination.unknown(files))
+            self._perform(self.session.expect(files, refused, last))
+            return self._wait(lambda: self.session.destination.answers(files), ANSWER_TIMEOUT_S, "the writer's answer")
+
+    def prepare_receive(self, peers: tuple[str, ...]) -> PrepareReceiveReply:
+        """Return where the writer listens, and the secret."""
+        with self._call():
+            if not self.session.is_listening:
+                ports = self._tools.ports.candidates(self.session.addresses)
+                self._perform(self.session.listen(ports, peers, secrets.token_bytes(32)))
+            endpoints = self._wait(lambda: self.session.endpoints or None, LISTEN_TIMEOUT_S, "a listening writer")
+            return PrepareReceiveReply(endpoints, self.session.secret)
+
+    def start_send(self, endpoints: tuple[Endpoint, ...], secret: bytes) -> None:
+        """Let the reader connect."""
+        with self._call():
+            self._perform(self.session.connect(endpoints, secret))
+
+    def release(self, files: Sequence[ReleasedFile], last: bool) -> None:
+        """Let the reader send."""
+        with self._call():
+            self._perform(self.session.release(files, last))
+
+    def watch(self, cursor: int, wait: float) -> WatchReply:
+        """Return news, within MAX_WATCH_S."""
+        deadline = time.monotonic() + max(0.0, min(wait, MAX_WATCH_S))
+        with self._call():
+            seen = self.session.news
+            outcomes = self.session.destination.outcomes
+            while cursor >= len(outcomes) and seen == self.session.news and not self.is_ended:
+                left = deadline - time.monotonic()
+                if left <= 0 or not self._cond.wait(left):
+                    break
+            news = tuple(outcomes[cursor : cursor + MAX_CHUNK])
+            behind = cursor + len(news)
+            ended = self.is_ended and behind >= len(outcomes)
+            return WatchReply(
+                behind,
+                news,
+                self.session.moved,
+                self.session.streams,
+                ended,
+                self.session.problem if ended else None,
+                self.session.kept[:MAX_CHUNK] if ended else (),
+            )
+
+    def abort(self, discard: bool) -> None:
+        """Stop; what an ended session left is removed by a sweeper if `discard`."""
+        with self._call():
+            if self.is_ended and discard:
+                self._tools.state.discard(self.number)
+            why = Abandoned("the transfer was stopped by its client").problem(self.key.side, Phase.TRANSFER)
+            self._perform(self.session.stop(discard, why, time.monotonic()))
+
+    def finish(self) -> None:
+        """Let the session be forgotten, as soon as it has ended."""
+        with self._call():
+            self._finish_by = self._finish_by or time.monotonic() + FINISH_PATIENCE_S
+
+    # the daemon's side
+
+    @property
+    def is_ended(self) -> bool:
+        """Say whether there is no process any more and every file is final."""
+        return self.session.state is SessionState.ENDED
+
+    @property
+    def is_finished(self) -> bool:
+        """Say whether the client needs it no more."""
+        return self.is_ended and self._finish_by is not None
+
+    def tick(self, now: float) -> None:
+        """Do what is due."""
+        with self._cond:
+            self._perform(self.session.tick(now))
+            if self._finish_by is not None and now >= self._finish_by:
+                why = Abandoned("finished by its client before its mover was").problem(self.key.side, Phase.CLEANUP)
+                self._perform(self.session.stop(False, why, now))
+
+    def stop(self, why: str, *, hurry: bool = False) -> None:
+        """Stop on the daemon's own account, keeping partials."""
+        problem = Abandoned(why).problem(self.key.side, Phase.TRANSFER)
+        with self._cond:
+            now = time.monotonic()
+            self._perform(self.session.hurry(problem, now) if hurry else self.session.stop(False, problem, now))
+
+    def wait_ended(self, timeout: float) -> bool:
+        """Wait until it has ended; say whether it has."""
+        with self._cond:
+            return self._cond.wait_for(lambda: self.is_ended, timeout)
+
+    def wait_process_gone(self, timeout: float) -> bool:
+        """Wait until the mover's process has been reaped and its threads are done with it."""
+        return self._mover is None or self._mover.wait_gone(timeout)
+
+    def kill(self) -> None:
+        """Kill the mover now: the daemon leaves and has waited long enough."""
+        if self._mover is not None:
+            self._mover.kill()
+
+    def silence(self, now: float) -> float:
+        """Return for how many seconds the client has not been heard of."""
+        with self._cond:
+            return self.session.silence(now)
+
+    def claims(self, files: Sequence[DestinationFile]) -> bool:
+        """Say whether this session is at one of these destinations, from the same source."""
+        with self._cond:
+            return any(self.session.destination.is_waiting_for(file.path, file.source) for file in files)
+
+    def swept(self, partials: Sequence[KeptPartial]) -> None:
+        """Take the sweeper's report."""
+        with self._cond:
+            self._perform(self.session.on_swept(partials))
+            if self.session.discard:
+                # It may have been aborted while the sweeper was out.
+                self._tools.state.discard(self.number)
+
+    def status(self, now: float) -> dict[str, object]:
+        """Return facts for an administrator."""
+        with self._cond:
+            return {
+                "job": self.key.job,
+                "side": self.key.side.value,
+                "dn": self.key.dn,
+                "account": self.key.account,
+                "state": self.session.state.value,
+                "pid": None if self._mover is None or self.is_ended else self._mover.pid,
+                "moved": self.session.moved,
+                "waiting": len(self.session.destination.waiting),
+                "final": len(self.session.destination.outcomes),
+                "age": round(now - self.session.opened, 1),
+                "silence": round(self.session.silence(now), 1),
+            }
+
+    # inside
+
+    @contextmanager
+    def _call(self) -> Iterator[None]:
+        """Hold the session during a client's call, and note that the client is there."""
+        with self._cond:
+            # A second connection may be here before the first one has started the mover.
+            self._cond.wait_for(lambda: self._started, LAUNCH_TIMEOUT_S)
+            self.calls += 1
+            self.session.call_begins(time.monotonic())
+            try:
+                yield
+            finally:
+                self.session.call_ends(time.monotonic())
+
+    def _wait(self, answer: Callable[[], T | None], timeout: float, what: str) -> T:
+        deadline = time.monotonic() + timeout
+        while (found := answer()) is None:
+            if self.session.state not in WORKING:
+                raise SessionOver(f"the {self.key.side}'s transfer is over already", cause=self.session.problem)
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise MoverSlow(f"{what} did not come within {timeout:g} s", side=self.key.side, phase=Phase.PREFLIGHT)
+            self._cond.wait(left)
+        return found
+
+    def _perform(self, wanted: Sequence[do.Command]) -> None:
+        for command in wanted:
+            try:
+                self._do(command)
+            except StateFailed as exc:
+                # What is final stays readable from memory while we live; after that the file counts as failed, and a
+                # second attempt finds it in place.
+                _log.error("event=state-failed job=%s reason=%r", self.key.job, exc.reason)
+        self._cond.notify_all()
+
+    def _do(self, command: do.Command) -> None:
+        tools = self._tools
+        match command:
+            case do.Record(position=position, outcomes=outcomes):
+                tools.state.record(self.number, self.key.account, position, outcomes)
+            case do.RecordKept(kept=kept):
+                tools.state.keep(self.number, self.key.account, kept, time.time() + tools.keep_partials)
+            case do.RecordEnd(problem=problem):
+                tools.state.end(self.number, problem, time.time())
+                self._event("session-ended", f"code={problem.code if problem else 'none'}")
+            case do.Lease(endpoints=endpoints):
+                self._leased = endpoints
+                tools.ports.lease(endpoints, self.key.job)
+            case do.StartSweep(paths=paths, discard=discard):
+                tools.start_sweep(self, paths, discard)
+            case do.Complain(text=text):
+                self._event("mover-odd", f"reason={text!r}")
+            case do.GiveUp():
+                self._event("mover-undying", f"pid={self._mover.pid if self._mover else 0}")
+                self._perform(self.session.on_exit("no end: nothing stops it"))
+            case do.Send() | do.CutLifeLine() | do.Terminate() | do.Kill():
+                if self._mover is not None:
+                    _act(command, self._mover)
+
+    def _on_message(self, message: Message) -> None:
+        with self._cond:
+            self._was_heard = True
+            self._perform(self.session.on_message(message, time.monotonic()))
+        if isinstance(message, Progress):
+            self._tools.emit(progress_record(self._tools.host, self.key.job, self.key.side, message, time.time()))
+
+    def _on_garbage(self, error: FdtError) -> None:
+        with self._cond:
+            self._perform(self.session.fail(error.problem(self.key.side, Phase.TRANSFER), time.monotonic()))
+
+    def _on_exit(self, how: str) -> None:
+        with self._cond:
+            self._event("mover-ended", f"how={how!r}")
+            self._tools.ports.release(self._leased)
+            self._leased = ()
+            doubt = "" if self._was_heard else self._tools.launcher.doubt(self.key.account)
+            self._perform(self.session.on_exit(how + doubt))
+
+    def _event(self, name: str, facts: str) -> None:
+        _log.info("event=%s job=%s side=%s account=%s %s", name, self.key.job, self.key.side, self.key.account, facts)
+
+
+def _act(command: do.Send | do.CutLifeLine | do.Terminate | do.Kill, mover: RunningMover) -> None:
+    match command:
+        case do.Send(order=order):
+            mover.send(order)
+        case do.CutLifeLine():
+            mover.cut_life_line()
+        case do.Terminate():
+            mover.terminate()
+        case do.Kill():
+            _log.warning("event=mover-killed pid=%d", mover.pid)
+            mover.kill()
+
+
+def transfer_log(log_dir: str, job: str, role: Role) -> str:
+    """Return where a mover's own log goes: time first, so that a listing is in order."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    return os.path.join(log_dir, TRANSFER_LOGS, f"{stamp}-{job}-{role}.log")

@@ -1,0 +1,1 @@
+"""Movers as processes: how one gets to run as an account, and its pipes and its end."""

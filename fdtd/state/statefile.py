@@ -1,0 +1,227 @@
+"""What a daemon must still know after it was killed.
+
+An SQLite file in the state directory holds the sessions with the files that they expect, the outcomes until they are
+acknowledged, and every partial that was left at a destination.  Decides the tables and what is written when; who acts
+on what is left over is `fdtd.live.sweeping`.
+
+A lost power supply may cost the last moments of this file (no sync per commit): then outcomes are missing, the files
+count as failed, and a second attempt finds them in place.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from fdtcp.errors import Problem, Side
+from fdtcp.model.order import DestinationFile, KeptPartial, Outcome, State
+from fdtd.sessions.machine import SessionKey
+from fdtd.state.database import Database, problem_text, read_problem
+
+SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS sessions (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, dn TEXT NOT NULL, account TEXT NOT NULL, job TEXT NOT NULL,
+    side TEXT NOT NULL, opened REAL NOT NULL, ended REAL, problem TEXT, UNIQUE (dn, account, job, side));
+CREATE TABLE IF NOT EXISTS files (
+    session INTEGER NOT NULL, number INTEGER NOT NULL, path BLOB NOT NULL, size INTEGER NOT NULL,
+    PRIMARY KEY (session, number)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS outcomes (
+    session INTEGER NOT NULL, position INTEGER NOT NULL, number INTEGER NOT NULL, state TEXT NOT NULL,
+    size INTEGER NOT NULL, moved INTEGER NOT NULL, kept INTEGER NOT NULL, checksum TEXT NOT NULL,
+    finished REAL NOT NULL, problem TEXT, PRIMARY KEY (session, position)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS leftovers (
+    account TEXT NOT NULL, destination BLOB NOT NULL, partial BLOB NOT NULL, size INTEGER NOT NULL,
+    session INTEGER NOT NULL, discard INTEGER NOT NULL, due REAL NOT NULL,
+    PRIMARY KEY (account, destination)) WITHOUT ROWID;
+"""
+# Columns that came after files of this kind were in use.
+ADDED: Final = (("outcomes", "promise TEXT NOT NULL DEFAULT ''"),)
+# Rows of forgotten sessions go in bites, so that no call waits for a million of them.
+BITE: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSession:
+    """A session as the file knows it; times in epoch seconds."""
+
+    id: int
+    key: SessionKey
+    opened: float
+    ended: float | None
+    problem: Problem | None
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """Something at a destination that a sweeper has to look at when it is due (epoch seconds)."""
+
+    account: str
+    destination: bytes
+    partial: bytes
+    size: int
+    discard: bool
+    due: float
+
+
+class StateFile(Database):
+    """The file, open; safe to use from all threads.  Methods raise StateFailed."""
+
+    def __init__(self, directory: str) -> None:
+        super().__init__(os.path.join(directory, "fdtd.sqlite"), SCHEMA, ADDED)
+
+    # sessions
+
+    def open_session(self, key: SessionKey, now: float) -> int:
+        """Write down a new session; return its number."""
+        with self.transaction() as db:
+            cursor = db.execute(
+                "INSERT INTO sessions (dn, account, job, side, opened) VALUES (?, ?, ?, ?, ?)",
+                (key.dn, key.account, key.job, key.side.value, now),
+            )
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    def expect(self, session: int, files: Iterable[DestinationFile]) -> None:
+        """Write down what will be written, before any of it can be."""
+        with self.transaction() as db:
+            db.executemany(
+                "INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?)", ((session, f.index, f.path, f.size) for f in files)
+            )
+
+    def record(self, session: int, account: str, position: int, outcomes: Sequence[Outcome]) -> None:
+        """Write down what is final, from `position` on; what is in place has no leftovers any more."""
+        rows = (
+            (
+                session,
+                position + offset,
+                one.index,
+                one.state.value,
+                one.size,
+                one.moved,
+                one.kept,
+                one.checksum,
+                one.finished,
+                problem_text(one.problem),
+                one.promise,
+            )
+            for offset, one in enumerate(outcomes)
+        )
+        with self.transaction() as db:
+            db.executemany("INSERT INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            if db.execute("SELECT 1 FROM leftovers WHERE account = ? LIMIT 1", (account,)).fetchone():
+                db.executemany(
+                    "DELETE FROM leftovers WHERE account = ? AND destination ="
+                    " (SELECT path FROM files WHERE session = ? AND number = ?)",
+                    ((account, session, one.index) for one in outcomes if one.state is State.DONE),
+                )
+
+    def end(self, session: int, problem: Problem | None, now: float) -> None:
+        """Write down that nothing will follow."""
+        with self.transaction() as db:
+            db.execute("UPDATE sessions SET ended = ?, problem = ? WHERE id = ?", (now, problem_text(problem), session))
+
+    def forget(self, session: int) -> None:
+        """Drop a session; its rows go with the next bites."""
+        with self.transaction() as db:
+            db.execute("DELETE FROM sessions WHERE id = ?", (session,))
+
+    def find(self, key: SessionKey) -> StoredSession | None:
+        """Return the session under this key."""
+        where = "dn = ? AND account = ? AND job = ? AND side = ?"
+        found = self._sessions(where, (key.dn, key.account, key.job, key.side.value))
+        return found[0] if found else None
+
+    def unfinished(self) -> list[StoredSession]:
+        """Return the sessions that did not end: at start-up, those of a daemon that was killed."""
+        return self._sessions("ended IS NULL", ())
+
+    def waiting(self, session: int) -> list[tuple[int, bytes, int]]:
+        """Return (index, path, size) of the expected files that are not final."""
+        return self.rows(
+            "SELECT number, path, size FROM files WHERE session = ? AND number NOT IN"
+            " (SELECT number FROM outcomes WHERE session = ?) ORDER BY number",
+            (session, session),
+        )
+
+    def outcomes(self, session: int, position: int, most: int) -> list[Outcome]:
+        """Return outcomes from `position` on."""
+        rows = self.rows(
+            "SELECT number, state, size, moved, kept, checksum, finished, problem, promise FROM outcomes"
+            " WHERE session = ? AND position >= ? ORDER BY position LIMIT ?",
+            (session, position, most),
+        )
+        return [Outcome(n, State(s), z, m, k, c, f, read_problem(p), safe) for n, s, z, m, k, c, f, p, safe in rows]
+
+    def count_outcomes(self, session: int) -> int:
+        """Return how many files of the session are final."""
+        ((count,),) = self.rows("SELECT count(*) FROM outcomes WHERE session = ?", (session,))
+        return int(count)
+
+    def purge(self, ended_before: float) -> int:
+        """Drop sessions that nobody came back for, and a bite of the rows of forgotten ones; return how many rows."""
+        gone = 0
+        with self.transaction() as db:
+            db.execute("DELETE FROM sessions WHERE ended < ?", (ended_before,))
+            for table, column in (("files", "number"), ("outcomes", "position")):
+                cursor = db.execute(
+                    f"DELETE FROM {table} WHERE (session, {column}) IN (SELECT session, {column} FROM {table}"  # noqa: S608  # both are constants of ours
+                    " WHERE session NOT IN (SELECT id FROM sessions) LIMIT ?)",
+                    (BITE,),
+                )
+                gone += cursor.rowcount
+        return gone
+
+    # leftovers
+
+    def keep(self, session: int, account: str, kept: Iterable[tuple[bytes, KeptPartial]], due: float) -> None:
+        """Write down partials that stay until `due`, by destination."""
+        rows = ((account, destination, one.path, one.size, session, 1, due) for destination, one in kept)
+        with self.transaction() as db:
+            db.executemany("INSERT OR REPLACE INTO leftovers VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def sweep_later(self, session: int, account: str, paths: Iterable[bytes], discard: bool, due: float) -> None:
+        """Write down destinations that could not be swept now."""
+        rows = ((account, path, b"", 0, session, int(discard), due) for path in paths)
+        with self.transaction() as db:
+            db.executemany("INSERT OR IGNORE INTO leftovers VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def discard(self, session: int) -> None:
+        """Make what a session left due at once, to be removed."""
+        with self.transaction() as db:
+            db.execute("UPDATE leftovers SET due = 0, discard = 1 WHERE session = ?", (session,))
+
+    def postpone(self, account: str, paths: Iterable[bytes], due: float) -> None:
+        """Try these again at `due`."""
+        with self.transaction() as db:
+            db.executemany(
+                "UPDATE leftovers SET due = ? WHERE account = ? AND destination = ?", ((due, account, p) for p in paths)
+            )
+
+    def swept(self, account: str, paths: Iterable[bytes]) -> None:
+        """Nothing is left over there any more."""
+        with self.transaction() as db:
+            db.executemany(
+                "DELETE FROM leftovers WHERE account = ? AND destination = ?", ((account, path) for path in paths)
+            )
+
+    def leftovers(self, due_before: float | None = None, most: int = 1000) -> list[Leftover]:
+        """Return what is left over (and due), the oldest first."""
+        rows = self.rows(
+            "SELECT account, destination, partial, size, discard, due FROM leftovers"
+            " WHERE due <= ? ORDER BY due LIMIT ?",
+            (float("inf") if due_before is None else due_before, most),
+        )
+        return [Leftover(a, d, p, s, bool(x), due) for a, d, p, s, x, due in rows]
+
+    # inside
+
+    def _sessions(self, where: str, values: tuple[object, ...]) -> list[StoredSession]:
+        rows = self.rows(
+            f"SELECT id, dn, account, job, side, opened, ended, problem FROM sessions WHERE {where}",  # noqa: S608  # `where` is ours
+            values,
+        )
+        return [
+            StoredSession(i, SessionKey(d, a, j, Side(s)), o, e, read_problem(p)) for i, d, a, j, s, o, e, p in rows
+        ]

@@ -1,0 +1,64 @@
+"""What users may choose."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from fdtcp.errors import OptionRefused
+from fdtcp.model.order import Policy
+from fdtd.site.config import load_config
+from fdtd.site.limits import Limit, Limits
+
+DEFAULTS = load_config("").limits
+
+
+def test_what_is_not_said_becomes_the_sites_default() -> None:
+    limits = replace(DEFAULTS, streams=Limit(1, 8, 4, True), block_size=Limit(1, 1 << 30, 1 << 20, True))
+    applied = limits.apply(Policy())
+    assert (applied.streams, applied.block_size) == (4, 1 << 20)
+
+
+def test_what_is_said_within_limits_is_kept() -> None:
+    wanted = Policy(streams=16, block_size=1 << 20, rate_limit=10, buffer_size=1 << 20)
+    assert DEFAULTS.apply(wanted) == wanted
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Policy(streams=65),
+        Policy(streams=-1),
+        Policy(block_size=1),
+        Policy(block_size=1 << 40),
+        Policy(buffer_size=1 << 30),
+        Policy(rate_limit=-1),
+        Policy(stall_timeout=0.0),
+        Policy(connect_timeout=float("nan")),
+        Policy(zero_size=-1),
+        Policy(congestion="../etc"),
+    ],
+)
+def test_what_is_outside_is_refused(wanted: Policy) -> None:
+    with pytest.raises(OptionRefused):
+        DEFAULTS.apply(wanted)
+
+
+def test_what_is_not_overridable_can_only_be_what_it_is() -> None:
+    limits = replace(DEFAULTS, streams=Limit(1, 8, 4, False))
+    assert limits.apply(Policy(streams=4)).streams == 4
+    with pytest.raises(OptionRefused):
+        limits.apply(Policy(streams=5))
+
+
+def test_a_limited_rate_is_the_rate_of_those_who_say_nothing() -> None:
+    limits = replace(DEFAULTS, rate_limit=Limit(0, 1000, 0, True))
+    assert limits.apply(Policy()).rate_limit == 1000
+    assert limits.apply(Policy(rate_limit=10)).rate_limit == 10
+    with pytest.raises(OptionRefused):
+        limits.apply(Policy(rate_limit=1001))
+
+
+def test_limits_cover_what_the_file_shows() -> None:
+    assert set(Limits.__dataclass_fields__) == {"streams", "block_size", "rate_limit", "buffer_size"}

@@ -1,0 +1,77 @@
+"""Paths that are refused before a mover sees them."""
+
+from __future__ import annotations
+
+import pytest
+
+from fdtcp.errors import Side, Status
+from fdtd.site.paths import PathPolicy, partial_path, split_path
+
+POLICY = PathPolicy.of(Side.SOURCE, ["/data", "/store/a"])
+
+
+@pytest.mark.parametrize(
+    "path", [b"/data/f", b"//data//x/f", b"/data/./f", b"/store/a/\xff", b"/dev/zero", b"/data/.hidden", b"/data/a..b"]
+)
+def test_what_is_below_a_prefix_is_let_through(path: bytes) -> None:
+    assert POLICY.refusal(path) is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"",
+        b"data/f",
+        b"/",
+        b"/data",
+        b"/data/",
+        b"/database/f",
+        b"/store/b/f",
+        b"/data/../etc/passwd",
+        b"/data/a\0b",
+        b"/data/" + b"x" * 256,
+        b"/data/" + b"x/" * 2048 + b"f",
+        b"/dev/null",
+    ],
+)
+def test_the_rest_is_refused_with_permission_as_status(path: bytes) -> None:
+    problem = POLICY.refusal(path)
+    assert problem is not None
+    assert (problem.code, problem.side, problem.status) == ("path-refused", Side.SOURCE, Status.PERMISSION)
+
+
+def test_a_destination_may_be_dev_null_but_not_dev_zero() -> None:
+    policy = PathPolicy.of(Side.DESTINATION, ["/data"])
+    assert policy.refusal(b"/dev/null") is None
+    assert policy.refusal(b"/dev/zero") is not None
+
+
+def test_root_allows_everything() -> None:
+    assert PathPolicy.of(Side.SOURCE, ["/"]).refusal(b"/etc/passwd") is None
+
+
+def test_spellings_of_one_path_have_one_partial() -> None:
+    assert split_path(b"//a/./b") == [b"a", b"b"]
+    assert partial_path(b"//a/./b") == partial_path(b"/a/b")
+    assert partial_path(b"/a/b").startswith(b"/a/.b.fdt-")
+
+
+@pytest.mark.parametrize(
+    ("scopes", "path", "why"),
+    [
+        (None, b"/data/x", None),
+        ((), b"/data/x", "bearer token"),
+        ((b"/",), b"/data/x", None),
+        ((b"/data/a",), b"/data/a/x", None),
+        ((b"/data/a",), b"/data/a", None),
+        ((b"/data/a",), b"/data/ab", "bearer token"),
+        ((b"/data/a", b"/data/b"), b"/data/b/x", None),
+        ((b"/",), b"/etc/x", "the site allows"),
+        ((b"/etc",), b"/etc/x", "the site allows"),
+        ((b"/data/a",), b"/dev/zero", None),
+        ((), b"/dev/zero", "bearer token"),
+    ],
+)
+def test_a_token_takes_away_and_never_gives(scopes: tuple[bytes, ...] | None, path: bytes, why: str | None) -> None:
+    refusal = PathPolicy.of(Side.SOURCE, ["/data"]).limited_to(scopes).refusal(path)
+    assert (refusal is None) if why is None else (refusal is not None and why in refusal.reason)
