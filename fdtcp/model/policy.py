@@ -1,7 +1,7 @@
 """How a job's bytes are to be moved: what a user may choose, in types.
 
 Decides the choices and their defaults.  How they are spelled is decided by `fdtcp.model.options`, what a site allows
-by `fdtd.limits`, what they come to by the mover.
+by `fdtd.site.limits`, what they come to by the mover.
 """
 
 from __future__ import annotations
