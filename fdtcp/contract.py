@@ -12,6 +12,7 @@ without it Watch means the destination's, Finish and Abort mean both.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -68,14 +69,14 @@ class Describe:
     job: str
     policy: Policy
     addresses: tuple[str, ...]
-    files: tuple[SourceFile, ...]
+    files: Sequence[SourceFile]
 
 
 @dataclass(frozen=True, slots=True)
 class DescribeReply:
     """One Found for each file, and the addresses from which this end will connect."""
 
-    found: tuple[Found, ...]
+    found: Sequence[Found]
     addresses: tuple[str, ...]
 
 
@@ -86,7 +87,7 @@ class Expect:
     job: str
     policy: Policy
     addresses: tuple[str, ...]
-    files: tuple[DestinationFile, ...]
+    files: Sequence[DestinationFile]
     last: bool
 
 
@@ -94,7 +95,7 @@ class Expect:
 class ExpectReply:
     """One Verdict for each file; those with a problem also become FAILED outcomes."""
 
-    verdicts: tuple[Verdict, ...]
+    verdicts: Sequence[Verdict]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ class Release:
     """To the source: these files may go, as the destination decided (`last`: and no more)."""
 
     job: str
-    files: tuple[ReleasedFile, ...]
+    files: Sequence[ReleasedFile]
     last: bool
 
 
@@ -150,7 +151,7 @@ class WatchReply:
     """
 
     cursor: int
-    outcomes: tuple[Outcome, ...]
+    outcomes: Sequence[Outcome]
     moved: int
     streams: tuple[StreamProgress, ...]
     ended: bool

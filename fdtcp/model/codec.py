@@ -5,14 +5,16 @@ person can read it), what stands inside a message is a *row*, a list in field or
 them).  Missing fields take their defaults, so a newer peer may know more; unknown fields and wrong types are a
 ProtocolViolation, because the value comes from another program.
 
-JSON has no bytes: with `binary=False` bytes travel as text of the same code points (Latin-1), which loses nothing.
+JSON has no bytes: with `binary=False` bytes travel as text of the same code points (Latin-1), which loses nothing, and
+columns as base64.
 """
 
 from __future__ import annotations
 
+import binascii
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
 from functools import cache
@@ -20,6 +22,7 @@ from operator import attrgetter
 from typing import Any, Final, NamedTuple, TypeVar
 
 from fdtcp.errors import Problem, ProtocolViolation
+from fdtcp.model.columns import Column, Columns, Values, columns_of
 
 T = TypeVar("T")
 
@@ -97,6 +100,9 @@ def _coders(hint: Any, binary: bool) -> tuple[Encoder, Decoder]:  # Any: a type 
         is_row = isinstance(item, type) and is_dataclass(item) and item is not Problem
         decode_all = _rows_of(item, binary, decode) if is_row else _list_of(decode)
         return (lambda value: list(map(encode, value))), decode_all
+    if origin is Sequence:
+        (item,) = typing.get_args(hint)
+        return _columns_coders(item, binary)
     if origin in (types.UnionType, typing.Union):
         (inner,) = (arg for arg in typing.get_args(hint) if arg is not type(None))
         encode, decode = _coders(inner, binary)
@@ -155,6 +161,67 @@ def _column(decode: Decoder, values: tuple[Any, ...]) -> Iterable[Any]:  # Any: 
     if kind is int and not (min(values) >= -_INT_LIMIT and max(values) < _INT_LIMIT):
         return list(map(decode, values))
     return values
+
+
+def _columns_coders(cls: type, binary: bool) -> tuple[Encoder, Decoder]:
+    columns = columns_of(cls)
+    required = sum(column.default is MISSING for column in columns)
+    coders = [_packed_coders(binary) if c.is_plain else _sparse_coders(c, binary) for c in columns]
+    encoders, decoders = [encode for encode, _ in coders], [decode for _, decode in coders]
+
+    def encode(rows: Iterable[object]) -> list[Any]:  # Any: plain values
+        values = Columns.of(cls, rows).values
+        return [encode_one(one) for encode_one, one in zip(encoders, values, strict=True)]
+
+    def decode(plain: object) -> object:
+        if not isinstance(plain, list | tuple) or not required <= len(plain) <= len(columns):
+            raise ValueError(f"rows of {cls.__name__} must be a list of {required} to {len(columns)} columns")
+        values: list[Values] = [decode_one(one) for decode_one, one in zip(decoders, plain, strict=False)]
+        values += [b"" if column.is_plain else {} for column in columns[len(values) :]]
+        count = len(values[0]) // 8
+        for column, one in zip(columns, values, strict=True):
+            why = column.why_not(one, count) if isinstance(one, bytes) else _why_not_sparse(one, count)
+            if why is not None:
+                raise ValueError(f"{column.name} of {cls.__name__}: {why}")
+        return Columns(cls, count, tuple(values))
+
+    return encode, decode
+
+
+def _packed_coders(binary: bool) -> tuple[Encoder, Decoder]:
+    if binary:
+        return _same, _exactly(bytes)
+    return _bytes_to_base64, _base64_to_bytes
+
+
+def _sparse_coders(column: Column, binary: bool) -> tuple[Encoder, Decoder]:
+    encode, decode = _coders(column.hint, binary)
+
+    def decode_all(plain: object) -> dict[int, Any]:  # Any: values of that field
+        if not isinstance(plain, list | tuple) or not all(isinstance(one, list | tuple) for one in plain):
+            raise ValueError(f"{column.name} must be a list of places and values")
+        found = {_whole_number(place): decode(value) for place, value in plain}
+        if len(found) != len(plain):
+            raise ValueError(f"{column.name} names a place twice")
+        return found
+
+    return lambda values: [[place, encode(value)] for place, value in values.items()], decode_all
+
+
+def _why_not_sparse(values: Mapping[int, object], count: int) -> str | None:
+    if values and not (min(values) >= 0 and max(values) < count):
+        return f"a place that is none of {count} rows"
+    return None
+
+
+def _bytes_to_base64(value: bytes) -> str:
+    return binascii.b2a_base64(value, newline=False).decode("ascii")
+
+
+def _base64_to_bytes(value: object) -> bytes:
+    if type(value) is not str:
+        raise ValueError(f"expected text, got {type(value).__name__}")
+    return binascii.a2b_base64(value, strict_mode=True)
 
 
 def _same(value: Any) -> Any:  # Any: plain values

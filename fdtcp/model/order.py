@@ -12,7 +12,7 @@ nanoseconds since the epoch, other times in seconds.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -190,7 +190,7 @@ class Describe:
     """To a reader: look at these files; answered by Described with the same `seq`."""
 
     seq: int
-    files: tuple[SourceFile, ...]
+    files: Sequence[SourceFile]
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +198,7 @@ class Expect:
     """To a writer: these files will come (`last`: and no more); answered by Expected with the same `seq`."""
 
     seq: int
-    files: tuple[DestinationFile, ...]
+    files: Sequence[DestinationFile]
     last: bool
 
 
@@ -225,7 +225,7 @@ class Connect:
 class Release:
     """To a reader: send these files (`last`: and no more)."""
 
-    files: tuple[ReleasedFile, ...]
+    files: Sequence[ReleasedFile]
     last: bool
 
 
@@ -262,7 +262,7 @@ class Described:
     """The answer to Describe: one Found for each file, in any order."""
 
     seq: int
-    found: tuple[Found, ...]
+    found: Sequence[Found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +270,7 @@ class Expected:
     """The answer to Expect: one Verdict for each file, in any order."""
 
     seq: int
-    verdicts: tuple[Verdict, ...]
+    verdicts: Sequence[Verdict]
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +284,7 @@ class Listening:
 class Finals:
     """Outcomes that became final; each file of a job appears exactly once in all Finals of a writer."""
 
-    outcomes: tuple[Outcome, ...]
+    outcomes: Sequence[Outcome]
 
 
 @dataclass(frozen=True, slots=True)

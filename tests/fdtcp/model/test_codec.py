@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -145,3 +146,91 @@ def test_rows_may_leave_out_what_has_a_default_each_for_itself(rows: list[list[o
 def test_one_bad_row_among_good_ones_is_refused(rows: object) -> None:
     with pytest.raises(ProtocolViolation):
         decode_message(Message, {"text": "t", "rows": rows}, binary=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Many:
+    files: Sequence[File]
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    index: int
+    name: bytes
+    colour: Colour
+    text: str = ""
+    problem: Problem | None = None
+
+
+FILES = st.builds(
+    File,
+    st.integers(-(2**63), 2**63 - 1),
+    st.binary(max_size=9).filter(lambda name: b"\0" not in name),
+    st.sampled_from(Colour),
+    st.sampled_from(["", "é"]),
+    st.none() | st.just(PROBLEM),
+)
+
+
+@given(st.lists(FILES, max_size=5), st.booleans())
+def test_many_rows_travel_as_columns(files: list[File], binary: bool) -> None:
+    plain = encode_message(Many(files), binary=binary)
+    assert decode_message(Many, plain, binary=binary).files == files
+    if binary:
+        assert [type(column) for column in plain["files"]] == [bytes] * 4 + [list]
+
+
+ONE = b"\1" + bytes(7)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        None,
+        {},
+        [],
+        [ONE, b"a\0"],  # no colour
+        [ONE, b"a\0", b"\0", b"", [], b""],  # one too many
+        [b"", b"a\0", b"\0"],
+        [ONE[:7], b"a\0", b"\0"],
+        [ONE + ONE[:1], b"a\0", b"\0"],
+        [ONE, b"", b"\0"],
+        [ONE, b"a", b"\0"],
+        [ONE, b"a\0b", b"\0"],
+        [ONE, b"a\0b\0", b"\0"],
+        [ONE, "a\0", b"\0"],
+        [ONE, b"a\0", b""],
+        [ONE, b"a\0", b"\2"],
+        [ONE, b"a\0", b"\0\0"],
+        [ONE, b"a\0", b"\0", b"\xff\0"],
+        [ONE, b"a\0", b"\0", b"a\0b\0"],
+        [ONE, b"a\0", b"\0", b"", {}],
+        [ONE, b"a\0", b"\0", b"", [0]],
+        [ONE, b"a\0", b"\0", b"", [[0]]],
+        [ONE, b"a\0", b"\0", b"", [[0, "x"]]],
+        [ONE, b"a\0", b"\0", b"", [[1, PROBLEM.encode()]]],
+        [ONE, b"a\0", b"\0", b"", [[-1, PROBLEM.encode()]]],
+        [ONE, b"a\0", b"\0", b"", [[0, PROBLEM.encode()], [0, PROBLEM.encode()]]],
+    ],
+)
+def test_columns_that_do_not_fit_are_a_violation(columns: object) -> None:
+    with pytest.raises(ProtocolViolation):
+        decode_message(Many, {"files": columns})
+
+
+def test_columns_may_leave_out_what_has_a_default() -> None:
+    assert decode_message(Many, {"files": [ONE, b"a\0", b"\1"]}).files == (File(1, b"a", Colour.BLUE),)
+
+
+@pytest.mark.parametrize("text", ["*", "AQ", "ä===", 5, b"AQ=="])
+def test_columns_that_are_no_base64_are_a_violation(text: object) -> None:
+    with pytest.raises(ProtocolViolation):
+        decode_message(Many, {"files": [text, "YQA=", "AA=="]}, binary=False)
+
+
+@given(PLAIN)
+def test_no_peer_can_make_columns_fail_otherwise(plain: object) -> None:
+    try:
+        decode_message(Many, {"files": plain})
+    except ProtocolViolation:
+        pass
