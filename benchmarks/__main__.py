@@ -1,0 +1,104 @@
+"""Compare fdtcp with its peers and with what the machine allows, side by side.
+
+    python -m benchmarks [suite...] [--pairs N] [--quick] [--json F]
+
+Every round runs every peer once, in an order by chance.  What is printed are medians, and ratios within the rounds; the
+JSON has every measurement.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import random
+import sys
+import time
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from benchmarks import machine, network, record
+from benchmarks.contest import Contest, Result, hold
+from benchmarks.data import Places
+from benchmarks.suites import DEFAULT, QUICK, SUITES, Scale
+from benchmarks.table import format_result, format_standings
+from benchmarks.targets import OURS, is_wanted, judge
+from fdtcp.units import parse_size
+
+PAIRS: Final = 7
+QUICK_PAIRS: Final = 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Hold the contests; print tables, write JSON.  Returns 0 whatever the figures are."""
+    options = _parse(arguments)
+    facts = {"network": network.enter(options.congestion), **machine.facts()}
+    facts["seed"] = seed = options.seed if options.seed is not None else int(time.time())
+    chance = random.Random(seed)  # noqa: S311  # the order of the runs, no secret
+    places = Places(Path(options.dir), Path(options.memory))
+    results: dict[str, Result] = {}
+    packages: set[str] = set()
+    facts["began"] = began = time.time()
+    with closing(_contests(options)) as contests:
+        for contest in contests:
+            packages.update(package for peer in contest.peers for package in peer.packages)
+            results[contest.name] = hold(contest, places, options.pairs, chance, _say)
+            print(f"{format_result(results[contest.name])}\n", flush=True)
+    facts["seconds"] = round(time.time() - began, 1)
+    standings = judge(results)
+    if standings:
+        print(format_standings(standings))
+    plain = record.encode(facts, machine.versions(packages), results.values(), standings)
+    if options.json:
+        record.write(Path(options.json), plain)
+    return 0
+
+
+def _say(line: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__, formatter_class=form)
+    default = ", ".join(DEFAULT)
+    parser.add_argument("suites", nargs="*", metavar="suite", help=f"of {', '.join(SUITES)} (default: {default})")
+    parser.add_argument("--pairs", type=int, help=f"rounds of each contest (default: {PAIRS}; quick: {QUICK_PAIRS})")
+    parser.add_argument("--quick", action="store_true", help="small sizes: a few minutes, half a gigabyte")
+    parser.add_argument("--size", type=parse_size, help="bytes of a large file (default: 8GiB)")
+    parser.add_argument("--peers", metavar="A,B", help="only peers whose names begin so, and fdtcp")
+    parser.add_argument("--only-targets", action="store_true", help="only what the targets need")
+    parser.add_argument("--dir", default="/var/tmp", help="for temporary files on a disk")  # noqa: S108  # a default
+    parser.add_argument("--memory", default="/dev/shm", help="for those on a tmpfs")  # noqa: S108  # a default
+    parser.add_argument(
+        "--congestion", default="cubic", help=f"of all programs; {network.KEEP} leaves it alone (default: cubic)"
+    )
+    parser.add_argument("--seed", type=int, help="of the order of the runs")
+    parser.add_argument("--json", metavar="F", help="write all measurements to this file")
+    options = parser.parse_args(arguments)
+    if unknown := set(options.suites) - SUITES.keys():
+        parser.error(f"no suite is called {', '.join(sorted(unknown))}")
+    options.pairs = options.pairs or (QUICK_PAIRS if options.quick else PAIRS)
+    return options
+
+
+def _contests(options: argparse.Namespace) -> Generator[Contest, None, None]:
+    """Yield the contests that are asked for, with the peers that are."""
+    scale = QUICK if options.quick else Scale()
+    if options.size:
+        scale = dataclasses.replace(scale, large=options.size)
+    for name in options.suites or DEFAULT:
+        for contest in SUITES[name](scale):
+            peers = contest.peers
+            if options.only_targets:
+                peers = tuple(peer for peer in peers if is_wanted(contest.name, peer.label))
+            if options.peers:
+                begin = (OURS, *options.peers.split(","))
+                peers = tuple(peer for peer in peers if peer.label.startswith(begin))
+            if peers:
+                yield dataclasses.replace(contest, peers=peers)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

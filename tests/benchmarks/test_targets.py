@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.figures import Figure
+from benchmarks.ratios import Verdict
+from benchmarks.targets import NO_SUM, OURS, TARGETS, Target, is_wanted, judge
+from tests.benchmarks.conftest import Make
+
+
+def test_a_target_is_judged_by_the_best_of_the_peers_that_are_meant(make_result: Make) -> None:
+    result = make_result("large", fdtcp=[1, 1], gridftp1=[4, 4], gridftp2=[2, 2], cp=[0.1, 0.1])
+    (standing,) = judge({"large": result}, (Target("large", OURS, Figure.RATE, 1.3, "gridftp"),))
+    assert (standing.peer, standing.verdict) == ("gridftp2", Verdict.MET)
+    assert standing.estimate is not None
+    assert standing.estimate.median == pytest.approx(2.0)
+
+
+def test_the_best_of_a_limit_is_the_lowest(make_result: Make) -> None:
+    result = make_result("tiny", fdtcp=[1], gridftp1=[4], gridftp2=[2])
+    (standing,) = judge({"tiny": result}, (Target("tiny", OURS, Figure.WHOLE, 1.0, "gridftp", is_limit=True),))
+    assert (standing.peer, standing.verdict) == ("gridftp2", Verdict.MET)
+
+
+def test_a_target_without_a_peer_is_a_figure_of_our_own(make_result: Make) -> None:
+    target = Target("large", NO_SUM, Figure.SOURCE_CPU, 0.1, is_limit=True)
+    (standing,) = judge({"large": make_result("large", **{"fdtcp_no checksum": [1.0]})}, (target,))
+    assert standing.verdict is Verdict.MET
+    assert target.text == "<= 0.1 s/GB"
+
+
+def test_a_cliff_is_seen_from_another_contest(make_result: Make) -> None:
+    results = {
+        "small": make_result("small", Figure.FILES, files=10, fdtcp=[1.0]),
+        "many": make_result("many", Figure.FILES, files=100, fdtcp=[20.0]),
+    }
+    (standing,) = judge(results, (Target("many", OURS, Figure.FILES, 0.8, against="small"),))
+    assert standing.verdict is Verdict.MISSED
+    assert standing.estimate is not None
+    assert standing.estimate.median == pytest.approx(0.5)
+
+
+def test_what_was_not_measured_is_not_called_missed(make_result: Make) -> None:
+    results = {"large": make_result("large", fdtcp=[1.0])}
+    verdicts = {standing.verdict for standing in judge(results) if standing.target.peer}
+    assert verdicts == {Verdict.UNKNOWN}
+    assert not judge({})
+
+
+def test_only_what_a_target_names_is_wanted() -> None:
+    assert is_wanted("large", "gridftp -p 4")
+    assert is_wanted("large", OURS)
+    assert not is_wanted("large", "tar | nc")
+    assert not is_wanted("third-party-large", "gridftp -p 4")
+
+
+def test_a_contest_that_others_are_compared_with_is_wanted() -> None:
+    assert all(is_wanted(target.against, target.ours) for target in TARGETS if target.against)
