@@ -122,7 +122,7 @@ def wait_announced(output: IO[bytes], said: str, process: subprocess.Popen[bytes
 
 
 def wait_listening(port: int, process: subprocess.Popen[bytes]) -> int:
-    """Wait until somebody listens; not by a connection, which some servers take for their only one.  Raises TimeoutError."""
+    """Wait until somebody listens; not by a connection, which may be the only one.  Raises TimeoutError."""
     deadline = time.monotonic() + START_WITHIN_S
     while not _is_listening(port):
         if process.poll() is not None or time.monotonic() > deadline:
