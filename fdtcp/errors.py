@@ -207,6 +207,15 @@ class SourceFailed(FdtError):
     remedy_text = "look at the storage of the source host"
 
 
+class SourceHangs(FdtError):
+    """The source's storage gave no answer about this file, neither bytes nor an error; the job went on without it."""
+
+    code = "source-hangs"
+    fault = Fault.SITE
+    retryable = True
+    remedy_text = "look for a mount on the source host that hangs, then run the same command again"
+
+
 # --- one file, at its destination ------------------------------------------------------------------------------
 
 

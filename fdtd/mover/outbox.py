@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -50,6 +51,7 @@ class Outbox:
         self._log = log
         self._known: dict[int, _Known] = {}
         self._compared: set[int] = set()
+        self._unused: deque[Source] = deque()
         self._wakers: dict[int, int] = {}  # stream: an eventfd
 
     # --- orders -------------------------------------------------------------------------------------------------
@@ -168,6 +170,7 @@ class Outbox:
                 grew = True
         if grew:
             self.wake_all()
+        self._close_unused()
 
     # --- sources ------------------------------------------------------------------------------------------------
 
@@ -211,7 +214,8 @@ class Outbox:
         known = self._known[file]
         with self.lock:
             known.users -= 1
-            self._close_if_over(known)
+            self._put_off_if_over(known)
+        self._close_unused()
 
     def open_alone(self, file: int) -> Source:
         """Open a small file for one read; the caller closes it."""
@@ -245,9 +249,18 @@ class Outbox:
             return
         self.finished_files += 1
         known.is_over = True
-        self._close_if_over(known)
+        self._put_off_if_over(known)
 
-    def _close_if_over(self, known: _Known) -> None:
+    def _put_off_if_over(self, known: _Known) -> None:
         if known.is_over and known.users == 0 and known.source is not None:
-            known.source.close()
+            self._unused.append(known.source)
             known.source = None
+
+    def _close_unused(self) -> None:
+        """Close what nobody needs any more, without the lock: a file system that hangs may hang in this, too."""
+        while self._unused:
+            try:
+                source = self._unused.popleft()
+            except IndexError:
+                return  # another thread was faster
+            source.close()

@@ -22,14 +22,15 @@ from fdtcp.errors import (
     Problem,
     ProtocolViolation,
     Side,
-    SourceFailed,
+    SourceHangs,
     StreamsLost,
 )
-from fdtcp.model.order import Connect, Describe, Described, Ended, Endpoint, Policy, Progress, Release, Setup
+from fdtcp.model.order import Connect, Describe, Ended, Endpoint, Policy, Progress, Release, Setup
 from fdtd.mover.control import Control
 from fdtd.mover.distance import Growth, Path, Spread, spread_over
 from fdtd.mover.greeting import greet
 from fdtd.mover.log import Log
+from fdtd.mover.looking import Looks
 from fdtd.mover.outbox import Outbox
 from fdtd.mover.rate import RateLimit
 from fdtd.mover.sending import SendingStream
@@ -41,8 +42,8 @@ _TICK_S: Final = 0.05
 _PROGRESS_S: Final = 0.5
 _ENDED_TOLD: Final = 64
 
-# Of the stall timeout: by then a stream whose source hangs in the middle of a block has been given up by the writer.
-_SOURCE_PATIENCE: Final = 2
+# So many threads may hang at a time in the source's file system, for each stream: each keeps its buffers.
+_HUNG: Final = 4
 
 # So often a job opens streams again within that time, for each of its streams: a network that lets a few bytes through
 # and breaks again would otherwise keep a job busy for ever, sending the same blocks.
@@ -71,6 +72,8 @@ class Reader:
         self._rate = RateLimit(setup.policy.rate_limit)
         control.on_rate = self._rate.set
         self._lanes: list[Lane] = []
+        self._hung: list[Lane] = []  # their threads were given up
+        self._looks = Looks(outbox.describe, setup.policy.stall_timeout, control)
         self._numbers = itertools.count(1)
         self._connect: Connect | None = None
         self._told_at = 0.0
@@ -91,8 +94,9 @@ class Reader:
             if self._lanes and all(lane.is_over for lane in self._lanes) and not self._outbox.is_finished:
                 problem = self._lost()
                 break
-            if (problem := self._hanging()) is not None:
+            if (problem := self._replace_hung()) is not None:
                 break
+            self._looks.tick(time.monotonic())
             self._open_lanes()
             self._tell(time.monotonic())
         if self._control.is_stopping:
@@ -105,8 +109,7 @@ class Reader:
 
     def _obey(self, order: object) -> None:
         if isinstance(order, Describe):
-            found = tuple([self._outbox.describe(file) for file in order.files])
-            self._control.say(Described(order.seq, found))
+            self._looks.begin(order, time.monotonic())
         elif isinstance(order, Release):
             self._outbox.release(order.files, last=order.last)
         elif isinstance(order, Connect) and self._connect is None:
@@ -161,18 +164,21 @@ class Reader:
         self._log.event("more-streams", streams=wanted)
         return Spread(wanted, wanted, wanted)
 
-    def _hanging(self) -> Problem | None:
-        """Return why to end if a source hangs: nothing can take its stream's thread back.
+    def _replace_hung(self) -> Problem | None:
+        """Give up streams whose source hangs, and put others in their place; return why to end, if that is too often.
 
-        Without this the job would wait for ever, and say nothing.
+        Nothing can take such a stream's thread back.  Whose file it was is told by the stream; the others go on.
         """
-        patience = _SOURCE_PATIENCE * self._policy.stall_timeout
-        for stream in (stream for lane in self._lanes for stream in lane.streams if stream.alive):
-            if (file := stream.waits_for_source(patience)) is not None:
-                path = os.fsdecode(self._outbox.path(file))
-                error = SourceFailed(f"reading {path}: its file system has not answered for {patience:.0f} s")
-                return error.problem(Side.SOURCE, Phase.TRANSFER)
-        return None
+        for at, lane in enumerate(self._lanes):
+            if lane.give_up_if_hung(self._policy.stall_timeout):
+                self._hung.append(lane)
+                self._lanes[at] = Lane(self._job, lane.endpoint, lane.local, lane.secret, self)
+                self._lanes[at].start()
+        hung = sum(not lane.is_over for lane in self._hung)
+        if not hung or hung < _HUNG * len(self._lanes):
+            return None
+        error = SourceHangs(f"{hung} reads of the source's file system hang at the same time")
+        return error.problem(Side.SOURCE, Phase.TRANSFER)
 
     def _lost(self) -> Problem:
         error: FdtError
@@ -185,7 +191,7 @@ class Reader:
     def _tell(self, now: float, *, all_of_it: bool = False) -> None:
         if all_of_it or now - self._told_at >= _PROGRESS_S:
             self._told_at = now
-            streams = [stream for lane in self._lanes for stream in lane.streams]
+            streams = [stream for lane in (*self._hung, *self._lanes) for stream in lane.streams]
             moved = sum(stream.moved for stream in streams)
             # Of a day on a bad network there are thousands that broke.
             ended = sorted((one for one in streams if not one.alive), key=lambda one: one.number)[-_ENDED_TOLD:]
@@ -259,6 +265,7 @@ class Lane:
         self.socket: socket.socket | None = None  # the stream's; only to be looked at
         self.round_trip_s: float | None = None
         self.is_over = False
+        self._is_given_up = False
         self._reader = reader
         self._thread = threading.Thread(target=self._run, name="lane", daemon=True)
 
@@ -285,6 +292,12 @@ class Lane:
             if stream.alive:
                 stream.end()
 
+    def give_up_if_hung(self, patience_s: float) -> bool:
+        """Give up the stream, and its thread, if its source has hung for so long; to be asked often."""
+        if any(stream.alive and stream.give_up_if_hung(patience_s) for stream in self.streams):
+            self._is_given_up = True
+        return self._is_given_up
+
     def _run(self) -> None:
         try:
             self._keep_open()
@@ -304,7 +317,7 @@ class Lane:
                 self._reader.trouble(self, exc)
             else:
                 self.streams.append(stream)
-                if stream.run(self._reader.policy.stall_timeout):
+                if stream.run(self._reader.policy.stall_timeout) or self._is_given_up:
                     return
                 if not self._reader.may_reconnect(time.monotonic()):
                     return

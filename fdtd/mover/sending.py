@@ -13,8 +13,9 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from fdtcp.errors import FdtError, ProtocolViolation, SourceChanged
+from fdtcp.errors import FdtError, ProtocolViolation, SourceChanged, SourceHangs
 from fdtcp.model.order import Checksum, StreamProgress
+from fdtd.mover.asking import Asking
 from fdtd.mover.frames import (
     BATCH_BYTES,
     HEADER_BYTES,
@@ -67,7 +68,7 @@ class SendingStream:
         self._buffer = memoryview(bytearray(PIECE_BYTES))
         self._batch = memoryview(bytearray(BATCH_BYTES))
         self._heard = time.monotonic()
-        self._asked: tuple[float, int] | None = None  # since when we wait for a source, and for which file
+        self._asking = Asking()
         self._full_at = 0.0  # when the network was last seen to take nothing more
 
     def run(self, stall_s: float) -> bool:
@@ -80,14 +81,16 @@ class SendingStream:
             ended_well = True
             self._log.event("stream-end", stream=self.number, moved=self.moved)
         except (StreamBroken, ProtocolViolation) as exc:
-            self._hear_last_words()
-            ended_well = self._outbox.is_finished
+            if self._asking.stop():
+                self._hear_last_words()
+                ended_well = self._outbox.is_finished
             self._log.trouble("stream-end", stream=self.number, moved=self.moved, reason=exc.reason)
         finally:
             self.alive = False
             self._stream.close()
             self._buffer = self._batch = memoryview(b"")  # it is remembered for what it has carried
-            self._outbox.leave(self.number, self._machine.unanswered)
+            if self._asking.stop():
+                self._outbox.leave(self.number, self._machine.unanswered)
         return ended_well
 
     def end(self) -> None:
@@ -98,20 +101,31 @@ class SendingStream:
         """Return what this stream has carried."""
         return StreamProgress(self.number, *self._names, self.moved, self.alive)
 
-    def waits_for_source(self, patience_s: float) -> int | None:
-        """Return the file whose source has given nothing for `patience_s`, though the network would take it.
+    def give_up_if_hung(self, patience_s: float) -> bool:
+        """Cut the stream, and fail its file alone, if the source has given nothing for `patience_s`.
 
-        To be asked often, from another thread: a hanging file system holds ours for as long as it likes.
+        To be asked often, from another thread.  Time in which the network took nothing does not count.  Our own thread
+        stays where it hangs; the cut sees to it that nothing of its block can arrive later.
         """
-        asked = self._asked
-        if asked is None or not self.alive:
-            return None
         now = time.monotonic()
         poll = select.poll()
-        poll.register(self._stream, select.POLLOUT)
+        try:
+            poll.register(self._stream, select.POLLOUT)
+        except ValueError:
+            return False  # its thread has closed it by now
         if not poll.poll(0):
             self._full_at = now
-        return asked[1] if now - max(asked[0], self._full_at) >= patience_s else None
+        if now - self._full_at < patience_s or (file := self._asking.give_up(now - patience_s)) is None:
+            return False
+        hang_up(self._stream)
+        self.alive = False
+        path = os.fsdecode(self._outbox.path(file))
+        # First the file, or it would travel again with what was not answered for.
+        self._outbox.failed(
+            file, SourceHangs(f"reading {path}: its file system has not answered for {patience_s:.0f} s")
+        )
+        self._outbox.leave(self.number, self._machine.unanswered)
+        return True
 
     # --- the loop -----------------------------------------------------------------------------------------------
 
@@ -187,7 +201,7 @@ class SendingStream:
         if work.payload:
             send_all(self._stream, encode_block(work.file, work.offset, work.length), socket.MSG_MORE)
         before = self.moved
-        self._ask(work.file)
+        self._asking.ask(work.file)
         try:
             source = self._outbox.open(work.file)
             try:
@@ -198,7 +212,7 @@ class SendingStream:
             raise
         except FdtError as exc:
             error = exc
-        self._asked = None
+        self._asking.answered()
         if work.payload:
             # The header has promised so many bytes: a void block is filled up with zeros.
             self._fill(before + work.length - self.moved)
@@ -228,7 +242,7 @@ class SendingStream:
                 if sent < count:
                     raise SourceChanged(f"{os.fsdecode(self._outbox.path(work.file))} became shorter")
             if checksum.kind is not Checksum.NONE:
-                self._ask(work.file)
+                self._asking.ask(work.file)
                 value = self._sum(source, offset, count, checksum, value)
             offset += count
         return value
@@ -259,12 +273,9 @@ class SendingStream:
         return value
 
     def _pace(self, count: int, file: int) -> None:
-        self._asked = None
+        self._asking.answered()
         self._rate.wait(count)
-        self._ask(file)
-
-    def _ask(self, file: int) -> None:
-        self._asked = time.monotonic(), file
+        self._asking.ask(file)
 
     def _fill(self, count: int) -> None:
         while count > 0:
@@ -278,14 +289,14 @@ class SendingStream:
         used = 0
         for file in work.files:
             size = self._outbox.size(file)
-            self._ask(file)
+            self._asking.ask(file)
             try:
                 entries.append(self._read_small(file, size, self._batch[used : used + size]))
             except FdtError as exc:
                 self._outbox.failed(file, exc)
                 continue
             used += size
-        self._asked = None
+        self._asking.answered()
         buffers = encode_batch(number, entries, self._batch[:used])
         self._send_paced(buffers)
         self.moved += used
@@ -318,14 +329,14 @@ class SendingStream:
         return Entry(file, size, checksum.update(view, checksum.start), facts.mtime_ns)
 
     def _send_end(self, work: EndWork) -> None:
-        self._ask(work.file)
+        self._asking.ask(work.file)
         try:
             end = self._outbox.end_of(work)
         except FdtError as exc:
-            self._asked = None
+            self._asking.answered()
             self._machine.undealt()
             self._outbox.failed(work.file, exc)
             return
-        self._asked = None
+        self._asking.answered()
         send_all(self._stream, encode_end(work.file, end))
         self._outbox.sent(work)

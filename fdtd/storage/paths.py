@@ -157,15 +157,19 @@ class Directories:
         """
         self._prefixes.check_scope(path)
         above, _, name = path.rpartition(b"/")
+        # Of a path that ends in a slash, what stands before it is the file itself.
+        is_plain = name not in (b"", b".", b"..") and b"\0" not in name
         with self._lock:
             # Thousands of files come from and go to one directory: one look-up instead of a walk through the path.
-            directory = self._recent.get(above)
-            if directory is None or name in (b"", b".", b"..") or b"\0" in name:
-                top, parts = self._prefixes.locate(path)
-                directory, name = self._directory(top, parts[:-1], make), parts[-1]
+            if is_plain and (directory := self._recent.get(above)) is not None:
+                directory.users += 1
+                return directory, name
+        top, parts = self._prefixes.locate(path)
+        directory = self._made(top, parts[:-1]) if make else self._found(top, parts[:-1])
+        with self._lock:
+            if is_plain and self._open.get(directory.key) is directory:  # else somebody has found it gone by now
                 self._recent[above] = directory
-            directory.users += 1
-            return directory, name
+        return directory, parts[-1]
 
     def forget(self, directory: Directory) -> None:
         """Look for a directory anew next time: it was removed while it was open here."""
@@ -209,6 +213,32 @@ class Directories:
                 os.close(directory.descriptor)
             self._open.clear()
             self._recent.clear()
+
+    def _found(self, top: int, parts: tuple[bytes, ...]) -> Directory:
+        """Return a directory that exists, in use.  Raises OSError.
+
+        It is opened without the lock: a mount that hangs must not hold up who looks elsewhere.
+        """
+        key = (top, parts)
+        with self._lock:
+            if (directory := self._open.get(key)) is not None:
+                self._open.move_to_end(key)
+                directory.users += 1
+                return directory
+        opened = Directory(key, open_beneath(top, b"/".join(parts) or b".", _OPEN_DIRECTORY), None)
+        with self._lock:
+            first = self._open.setdefault(key, opened)
+            first.users += 1
+        if first is not opened:
+            os.close(opened.descriptor)  # another thread was faster
+        return first
+
+    def _made(self, top: int, parts: tuple[bytes, ...]) -> Directory:
+        """Return a directory, in use, that is made if it is missing.  Raises OSError."""
+        with self._lock:
+            directory = self._directory(top, parts, make=True)
+            directory.users += 1
+            return directory
 
     def _directory(self, top: int, parts: tuple[bytes, ...], make: bool) -> Directory:
         key = (top, parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import socket
 import sys
@@ -180,29 +181,100 @@ def test_stop_ends_the_reader(tmp_path: Path) -> None:
     assert end.problem is not None and end.problem.code == "abandoned"
 
 
+# What a dead mount does to whoever opens, looks at or reads a file on it; each word of the command line names the call.
 HANGS = """
-import os, time
+import os, sys, threading
 import fdtd.storage.posix_source as posix
 from fdtd.mover import program
 
-def hang(self, view, offset):
-    time.sleep(1000)
+def hang(method):
+    def call(self, *values):
+        if os.path.basename(getattr(self, "_path", None) or values[0]).startswith(b"dead"):
+            threading.Event().wait()
+        return method(self, *values)
+    return call
 
-posix.PosixSource.read_into = hang
+for name in sys.argv[1].split(","):
+    owner = posix.PosixSources if name == "open" else posix.PosixSource
+    setattr(owner, name, hang(getattr(owner, name)))
 os._exit(program.main())
 """
 
 
-@pytest.mark.parametrize("size", [1000, 4 * MIB])
-def test_a_source_that_hangs_ends_the_reader_with_a_word(tmp_path: Path, size: int) -> None:
-    (tmp_path / "source").write_bytes(os.urandom(size))
-    (tmp_path / "hang.py").write_text(HANGS)
-    policy = Policy(stall_timeout=0.5, connect_timeout=1.0)
-    command = (sys.executable, str(tmp_path / "hang.py"))
-    with Job([(tmp_path / "source", tmp_path / "to/target")], policy, reader_command=command) as job:
+def hanging(directory: Path, calls: str) -> tuple[str, ...]:
+    """Return the command of a reader for which files that are called dead... hang in `calls`."""
+    (directory / "hang.py").write_text(HANGS)
+    return (sys.executable, str(directory / "hang.py"), calls)
+
+
+# Long enough that a busy machine does not let a living file look like a dead one.
+IMPATIENT = Policy(stall_timeout=2.0, connect_timeout=10.0, block_size=MIB)
+
+
+@pytest.mark.parametrize(("size", "streams"), [(1000, 1), (4 * MIB, 1), (4 * MIB, 3)])
+def test_a_source_that_hangs_fails_alone(tmp_path: Path, size: int, streams: int) -> None:
+    names = ["one", "dead", "two", "three"]
+    pairs = [(tmp_path / name, tmp_path / "to" / name) for name in names]
+    for source, _ in pairs:
+        source.write_bytes(os.urandom(size))
+    policy = dataclasses.replace(IMPATIENT, streams=streams)
+    with Job(pairs, policy, reader_command=hanging(tmp_path, "read_into")) as job:
         job.start()
-        problem = job.reader.wait_end(15).problem
-        job.writer.wait_end(15)
-        outcome = job.writer.outcomes[0]
-    assert problem is not None and problem.code == "source-failed" and "source" in problem.reason
-    assert outcome.state is State.FAILED and not (tmp_path / "to/target").exists()
+        assert job.reader.wait_end().problem is None
+        assert job.writer.wait_end().problem is None
+        outcomes = job.writer.outcomes
+    for index, name in enumerate(names):
+        problem = outcomes[index].problem
+        if name.startswith("dead"):
+            assert problem is not None and problem.code == "source-hangs" and problem.side is Side.SOURCE
+        else:
+            assert outcomes[index].state is State.DONE and pairs[index][1].read_bytes() == pairs[index][0].read_bytes()
+    assert sorted(os.listdir(tmp_path / "to")) == sorted(["one", "two", "three"])
+
+
+def test_a_source_that_hangs_in_its_last_look_fails_alone(tmp_path: Path) -> None:
+    """All of its bytes have arrived; nobody says any more that they are the right ones."""
+    for name in ("dead", "good"):
+        (tmp_path / name).write_bytes(os.urandom(MIB))
+    pairs = [(tmp_path / name, tmp_path / "to" / name) for name in ("dead", "good")]
+    # Pre-flight looks, too: its look is made to hang after the first.
+    script = HANGS.replace("threading.Event().wait()", "calls.append(1); len(calls) > 1 and threading.Event().wait()")
+    (tmp_path / "hang.py").write_text("calls = []" + script)
+    with Job(pairs, IMPATIENT, reader_command=(sys.executable, str(tmp_path / "hang.py"), "facts")) as job:
+        job.start()
+        assert job.reader.wait_end().problem is None
+        job.writer.wait_end()
+        outcomes = job.writer.outcomes
+    assert outcomes[0].problem is not None and outcomes[0].problem.code == "source-hangs"
+    assert outcomes[1].state is State.DONE and os.listdir(tmp_path / "to") == ["good"]
+
+
+def test_a_file_system_on_which_everything_hangs_ends_the_reader(tmp_path: Path) -> None:
+    pairs = [(tmp_path / f"dead{number}", tmp_path / "to" / str(number)) for number in range(8)]
+    for source, _ in pairs:
+        source.write_bytes(os.urandom(MIB))
+    policy = dataclasses.replace(IMPATIENT, streams=1, stall_timeout=0.5)
+    with Job(pairs, policy, reader_command=hanging(tmp_path, "read_into")) as job:
+        job.start()
+        problem = job.reader.wait_end().problem
+        job.reader.process.wait(2)
+        job.writer.say(Stop(discard=False))
+        job.writer.wait_end()
+        outcomes = job.writer.outcomes
+    assert problem is not None and problem.code == "source-hangs" and "4 reads" in problem.reason
+    assert {outcome.state for outcome in outcomes.values()} == {State.FAILED} and len(outcomes) == 8
+
+
+def test_pre_flight_fails_what_hangs_and_looks_at_the_rest(tmp_path: Path) -> None:
+    names = ["good", "dead", "good too", "dead end"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"x")
+    setup = Setup(Role.READER, "0" * 32, (os.fsencode(tmp_path),), IMPATIENT)
+    files = tuple(SourceFile(index, os.fsencode(tmp_path / name)) for index, name in enumerate(names))
+    with Mover(setup, command=hanging(tmp_path, "open")) as reader:
+        reader.say(Describe(0, files))
+        found = {one.index: one.problem for one in reader.wait_for(Described).found}
+        reader.say(Stop(discard=False))
+        reader.wait_end()
+    codes = {names[index]: problem.code if problem else "" for index, problem in found.items()}
+    assert codes == {"good": "", "dead": "source-hangs", "good too": "", "dead end": "source-hangs"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 
 from fdtcp.errors import PathRefused
 from fdtd.storage import paths
-from fdtd.storage.paths import Directories, Prefixes, split_path
+from fdtd.storage.kernel import open_beneath
+from fdtd.storage.paths import Directories, Directory, Prefixes, split_path
 
 
 @pytest.fixture
@@ -83,6 +85,41 @@ def test_idle_directories_are_closed_and_used_ones_are_not(
     assert open_descriptors() - before <= 6
     os.fstat(used.descriptor)
     directories.release(used)
+
+
+def test_a_path_that_ends_in_a_slash_does_not_change_what_others_mean(directories: Directories, tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    above, name = directories.parent_of(os.fsencode(tmp_path / "d") + b"/")
+    below, other = directories.parent_of(os.fsencode(tmp_path / "d/file"))
+    assert (name, other) == (b"d", b"file")
+    assert os.fstat(above.descriptor).st_ino == tmp_path.stat().st_ino
+    assert os.fstat(below.descriptor).st_ino == (tmp_path / "d").stat().st_ino
+    directories.release(above)
+    directories.release(below)
+
+
+def test_a_directory_that_hangs_holds_up_nobody_else(
+    directories: Directories, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, release = threading.Event(), threading.Event()
+
+    def hang(top: int, path: bytes, flags: int) -> int:
+        if path == b"dead":
+            entered.set()
+            assert release.wait(30)
+        return open_beneath(top, path, flags)
+
+    monkeypatch.setattr(paths, "open_beneath", hang)
+    for name in ("dead", "good"):
+        (tmp_path / name).mkdir()
+    found: list[Directory] = []
+    looker = threading.Thread(target=lambda: found.append(directories.parent_of(os.fsencode(tmp_path / "dead/x"))[0]))
+    looker.start()
+    assert entered.wait(30)
+    directories.release(directories.parent_of(os.fsencode(tmp_path / "good/x"))[0])
+    release.set()
+    looker.join(30)
+    directories.release(found[0])
 
 
 def test_a_removed_directory_is_found_anew_once_it_is_forgotten(directories: Directories, tmp_path: Path) -> None:
