@@ -125,7 +125,10 @@ class Ledger:
             if verdict.problem is not None:
                 self._refused[verdict.index] = verdict.problem.on(Side.DESTINATION)
             elif verdict.action is not Action.SKIP:
-                self._to_release.append(ReleasedFile(verdict.index, verdict.action, verdict.kept, verdict.window))
+                released = ReleasedFile(
+                    verdict.index, verdict.action, verdict.kept, verdict.window, verdict.device, verdict.writers
+                )
+                self._to_release.append(released)
                 self.needs_data = True
             self._judged.add(verdict.index)
 

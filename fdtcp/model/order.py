@@ -115,6 +115,9 @@ class Verdict:
     # The storage takes bytes in order only: no block may end further than this behind the first byte that has not been
     # acknowledged.  0: any order.
     window: int = 0
+    # Where so few files may be written at the same time: at most `writers` of this device.  0: any number.
+    device: int = 0
+    writers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,8 @@ class ReleasedFile:
     action: Action
     kept: tuple[Extent, ...] = ()
     window: int = 0
+    device: int = 0
+    writers: int = 0
 
 
 @dataclass(frozen=True, slots=True)

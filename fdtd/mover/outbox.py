@@ -14,12 +14,14 @@ from dataclasses import dataclass
 
 from fdtcp.errors import FdtError, Phase, ProtocolViolation, Side, SourceChanged
 from fdtcp.model.order import Action, Found, Policy, ReleasedFile, SourceFile
+from fdtd.mover.devices import Place
 from fdtd.mover.distance import NEAR, Spread
 from fdtd.mover.frames import End
 from fdtd.mover.log import Log
-from fdtd.mover.plan import EndWork, Plan, Work
+from fdtd.mover.plan import Plan
 from fdtd.mover.sender import Answered, Dropped, Event, Farewell, Refused, RefusedSmall
 from fdtd.mover.sums import COMPARING_SUM, sum_of
+from fdtd.mover.work import EndWork, Work
 from fdtd.storage.base import Facts, Source, Sources
 
 
@@ -31,6 +33,7 @@ class _Known:
     size: int
     mtime_ns: int
     ctime_ns: int
+    device: int
     source: Source | None = None
     users: int = 0
     is_over: bool = False
@@ -45,7 +48,7 @@ class Outbox:
         self.lock = threading.Lock()
         self.finished_files = 0
         self.is_dismissed = False  # the writer wants nothing more
-        self._plan = Plan(self.checksum, self.comparing, policy.block_size)
+        self._plan = Plan(self.checksum, self.comparing, policy.block_size, policy.readers)
         self._batch_streams = NEAR.batch_streams
         self._sources = sources
         self._log = log
@@ -69,7 +72,7 @@ class Outbox:
         with self.lock:
             if file.index in self._known:
                 raise ProtocolViolation(f"file {file.index} is described twice")
-            self._known[file.index] = _Known(file.path, facts.size, facts.mtime_ns, facts.ctime_ns)
+            self._known[file.index] = _Known(file.path, facts.size, facts.mtime_ns, facts.ctime_ns, facts.identity[0])
         return Found(file.index, facts.size, facts.mtime_ns, facts.mode)
 
     def release(self, files: Iterable[ReleasedFile], *, last: bool) -> None:
@@ -81,7 +84,8 @@ class Outbox:
                     raise ProtocolViolation(f"file {file.index} was not described")
                 if file.action is Action.COMPARE:
                     self._compared.add(file.index)
-                self._plan.add(file.index, known.size, file.action, file.kept, file.window)
+                place = Place(known.device, file.device, file.writers)
+                self._plan.add(file.index, known.size, file.action, file.kept, file.window, place)
             if last:
                 self._plan.close()
         self.wake_all()
@@ -137,6 +141,9 @@ class Outbox:
         """Note that `work` has left."""
         with self.lock:
             self._plan.sent(work, checksum)
+            grew = self._plan.devices.is_bounded
+        if grew:
+            self.wake_all()
 
     def failed(self, file: int, error: FdtError) -> None:
         """Give up a file because of its source."""
@@ -149,7 +156,7 @@ class Outbox:
         grew = False
         with self.lock:
             if isinstance(event, Answered):
-                grew = self._plan.has_window(event.work)
+                grew = self._plan.has_window(event.work) or self._plan.devices.is_bounded
                 for file in self._plan.answered(event.work):
                     self._finish(file)
                 grew = grew or self._plan.is_finished

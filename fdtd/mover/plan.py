@@ -5,6 +5,9 @@ one file at the destination fight for its inode lock (1975 against 3395 MB/s); s
 are fewer than streams, so also at the tail.  Blocks are dealt one at a time, when a stream has room: a slow or dead
 stream never holds a file.  What a dead stream had not been answered for goes back and travels on the others.
 
+Where the files of a device are bounded (`fdtd.mover.devices`), streams help with one that was begun instead of
+beginning another.
+
 A file whose storage takes bytes in order only comes with a window (docs/decisions/0040): no block of it is dealt that
 ends further than that behind the first one that has not been answered for.
 
@@ -20,51 +23,17 @@ from typing import Final
 
 from fdtcp.errors import Problem, ProtocolViolation
 from fdtcp.model.order import Action, Extent
+from fdtd.mover.devices import ANYWHERE, Devices, Place, Waiting
 from fdtd.mover.distance import share_of
 from fdtd.mover.frames import BATCH_BYTES, MAX_BATCH_FILES, SMALL_FILE_BYTES
 from fdtd.mover.sums import Sum
+from fdtd.mover.work import AbortWork, BatchWork, BlockWork, EndWork, Work
 
 # A comparison moves no payload, so a piece need not be as small as a block: this much is read per answer.
 COMPARE_BYTES: Final = 64 << 20
 
 # At least so many blocks travel within the window of a file that has one.
 _WINDOW_BLOCKS: Final = 4
-
-
-@dataclass(frozen=True, slots=True)
-class BlockWork:
-    """Send a part of a file; without payload only its checksum (the destination has the bytes already)."""
-
-    file: int
-    offset: int
-    length: int
-    payload: bool
-
-
-@dataclass(frozen=True, slots=True)
-class BatchWork:
-    """Send these small files in one frame."""
-
-    files: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class EndWork:
-    """Say that all of a file has been sent."""
-
-    file: int
-    checksum: int
-
-
-@dataclass(frozen=True, slots=True)
-class AbortWork:
-    """Say that the source failed."""
-
-    file: int
-    problem: Problem
-
-
-Work = BlockWork | BatchWork | EndWork | AbortWork
 
 
 @dataclass(slots=True)
@@ -114,15 +83,17 @@ class _File:
 class Plan:
     """All files that a reader was told to send, and how far each is."""
 
-    def __init__(self, checksum: Sum, comparing: Sum, block_size: int) -> None:
+    def __init__(self, checksum: Sum, comparing: Sum, block_size: int, readers: int = 0) -> None:
+        """`readers`: files of one source device that are read at the same time, 0: any number."""
         self._checksum = checksum
         self._comparing = comparing
         self._block_size = block_size
         self.shares = 0  # streams among which the end of a file is shared out (`fdtd.mover.distance`), 0: it is not
         self._files: dict[int, _File] = {}
-        self._fresh: deque[int] = deque()  # large files that no stream has begun
+        self.devices = Devices(readers)
+        self._fresh = Waiting()  # large files that no stream has begun
         self._begun: deque[int] = deque()  # large files that may still have blocks to deal
-        self._small: deque[int] = deque()
+        self._small = Waiting()
         self._sizes: dict[int, int] = {}  # of the small files
         self._ends: deque[int] = deque()
         self._aborts: deque[AbortWork] = deque()
@@ -131,7 +102,15 @@ class Plan:
 
     # --- what comes in ------------------------------------------------------------------------------------------
 
-    def add(self, file: int, size: int, action: Action, kept: Iterable[Extent] = (), window: int = 0) -> None:
+    def add(
+        self,
+        file: int,
+        size: int,
+        action: Action,
+        kept: Iterable[Extent] = (),
+        window: int = 0,
+        place: Place = ANYWHERE,
+    ) -> None:
         """Take on one file; `window`: how far its blocks may run ahead, 0: as they like.
 
         Raises ProtocolViolation for one that is there already.
@@ -140,12 +119,14 @@ class Plan:
             raise ProtocolViolation(f"file {file} was released twice")
         if action is Action.SKIP:
             return
+        # What is compared is read at both ends, and written at none.
+        place = self.devices.add(file, Place(place.source) if action is Action.COMPARE else place)
         if action is Action.COMPARE:
             cuts = _cut(file, 0, size, COMPARE_BYTES, payload=False)
             self._files[file] = _File(size, cuts, self._comparing)
         elif size <= SMALL_FILE_BYTES and not tuple(kept):
             self._sizes[file] = size
-            self._small.append(file)
+            self._small.append(file, place)
             return
         elif window > 0:
             # Several blocks fit into the window, or streams would take turns.
@@ -154,7 +135,7 @@ class Plan:
             self._files[file] = _File(size, cuts, self._checksum, window=window)
         else:
             self._files[file] = _File(size, self._cut_around(file, size, kept), self._checksum)
-        self._fresh.append(file)
+        self._fresh.append(file, place)
 
     def close(self) -> None:
         """Note that no more files will come."""
@@ -193,8 +174,8 @@ class Plan:
             return abort
         if (end := self._next_end()) is not None:
             return end
-        if batches and self._small:
-            return self._next_batch()
+        if batches and (batch := self._next_batch()) is not None:
+            return batch
         return self._next_block(stream)
 
     def _next_abort(self) -> AbortWork | None:
@@ -217,12 +198,18 @@ class Plan:
             return EndWork(file, entry.checksum.combine(entry.sums[offset] for offset in sorted(entry.sums)))
         return None
 
-    def _next_batch(self) -> BatchWork:
-        files = [self._small.popleft()]
-        room = BATCH_BYTES - self._sizes[files[0]]
-        while self._small and len(files) < MAX_BATCH_FILES and self._sizes[self._small[0]] <= room:
-            room -= self._sizes[self._small[0]]
-            files.append(self._small.popleft())
+    def _next_batch(self) -> BatchWork | None:
+        found = self._small.next_lane(self.devices)
+        if found is None:
+            return None
+        small, place = found
+        files = [small.popleft()]
+        room = BATCH_BYTES - self._sizes.get(files[0], 0)
+        while small and len(files) < MAX_BATCH_FILES and (size := self._sizes.get(small[0], 0)) <= room:
+            room -= size
+            files.append(small.popleft())
+        if self.devices.is_bounded:
+            self.devices.begin(~files[0], place)  # its files are read, and written, one by one
         return BatchWork(tuple(files))
 
     def _next_block(self, stream: int) -> Work | None:
@@ -233,8 +220,8 @@ class Plan:
             del self._current[stream]
             if current in self._begun and not self._waits(current):
                 self._begun.remove(current)
-        while self._fresh:
-            file = self._fresh.popleft()
+        while (found := self._fresh.next_lane(self.devices)) is not None:
+            file = found[0].popleft()
             entry = self._files.get(file)
             if entry is None:
                 continue
@@ -255,17 +242,21 @@ class Plan:
         return None
 
     def _waits(self, file: int) -> bool:
-        """Whether a file has blocks that may not go yet."""
+        """Whether a file has blocks that may not go yet: its window is full, or its device is busy."""
         entry = self._files.get(file)
-        return entry is not None and entry.window > 0 and entry.has_block()
+        return entry is not None and entry.has_block()
 
     def _block_of(self, file: int) -> BlockWork | None:
         entry = self._files.get(file)
-        if entry is None or (work := entry.next_block()) is None:
+        if entry is None or not self._may_go_on(file, entry) or (work := entry.next_block()) is None:
             return None
         entry.unsent += 1
         entry.unanswered += 1
         return work
+
+    def _may_go_on(self, file: int, entry: _File) -> bool:
+        devices = self.devices
+        return not devices.is_bounded or (entry.has_block() and devices.begin(file, devices.place_of(file)))
 
     def has_window(self, work: Work) -> bool:
         """Whether an answer to `work` may let other blocks go."""
@@ -280,10 +271,14 @@ class Plan:
             entry.sums[work.offset] = (work.length, checksum)
             if self._is_sent(entry):
                 self._ends.append(work.file)
+                self.devices.note_read(work.file, self.devices.place_of(work.file))
+        elif isinstance(work, BatchWork):
+            self.devices.note_read(~work.files[0], self.devices.place_of(work.files[0]))
 
     def answered(self, work: Work) -> list[int]:
         """Note an acknowledgement; returns the files that are finished by it."""
         if isinstance(work, BatchWork):
+            self.devices.note_over(~work.files[0], self.devices.place_of(work.files[0]))
             return [file for file in work.files if self._sizes.pop(file, None) is not None]
         entry = self._files.get(work.file)
         if entry is None:
@@ -295,6 +290,7 @@ class Plan:
             entry.end_answered = entry.end_dealt
         if isinstance(work, AbortWork) or (entry.end_answered and entry.unanswered == 0):
             del self._files[work.file]
+            self._note_over(work.file)
             return [work.file]
         return []
 
@@ -321,19 +317,23 @@ class Plan:
             return  # it has ended already
         # All its work is dropped; answers to what is still under way find another entry, which does not mind.
         self._files[file] = _File(0, iter(()), self._checksum, end_dealt=True, aborted=True)
+        self._note_over(file)
         self._aborts.append(AbortWork(file, problem))
 
     def dropped(self, file: int) -> None:
         """Forget a file that the destination wants no more of."""
         self._files.pop(file, None)
         self._sizes.pop(file, None)
+        self._note_over(file)
 
     def lost(self, stream: int, works: Iterable[Work]) -> None:
         """Take back what a dead stream was dealt and not answered for."""
         self._current.pop(stream, None)
         for work in works:
             if isinstance(work, BatchWork):
-                self._small.extendleft(file for file in reversed(work.files) if file in self._sizes)
+                place = self.devices.place_of(work.files[0])
+                self.devices.note_over(~work.files[0], place)
+                self._small.put_back([file for file in work.files if file in self._sizes], place)
                 continue
             entry = self._files.get(work.file)
             if entry is None or (entry.aborted and not isinstance(work, AbortWork)):
@@ -351,6 +351,9 @@ class Plan:
                 self._aborts.append(work)
 
     # --- helpers ------------------------------------------------------------------------------------------------
+
+    def _note_over(self, file: int) -> None:
+        self.devices.note_over(file, self.devices.place_of(file))
 
     def _return(self, entry: _File, works: list[BlockWork]) -> None:
         for work in works:

@@ -22,6 +22,9 @@ from fdtd.storage.base import Destinations, Partial, Site
 # Directories and metadata take space too; a file system filled to its last block is nobody's friend.
 _SPARE_BYTES: Final = 1 << 20
 
+# What a message can carry; the number of a device says nothing to others but that it is another one's.
+_DEVICE_BITS: Final = (1 << 62) - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -58,7 +61,9 @@ class Preflight:
             if partial is not None:
                 partial.close()  # what is safe in it stays for when there is room
             raise
-        return Decision(Verdict(file.index, Action.SEND, kept, window=site.window), partial)
+        writers = self._policy.writers
+        device = site.device & _DEVICE_BITS if writers else 0
+        return Decision(Verdict(file.index, Action.SEND, kept, None, site.window, device, writers), partial)
 
     def _action_for_existing(self, file: DestinationFile, size: int) -> Action:
         name = os.fsdecode(file.path)

@@ -14,7 +14,7 @@ from typing import Final
 
 from fdtcp.errors import ProtocolViolation
 from fdtd.mover.frames import OF_BATCH, Header, Kind
-from fdtd.mover.plan import BatchWork, BlockWork, Work
+from fdtd.mover.work import BatchWork, BlockWork, Work
 
 # So many frames may be unanswered on one stream.  Their answers (32 bytes each) always fit into the socket buffers, so
 # neither side can wait for the other to read.

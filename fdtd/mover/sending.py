@@ -35,11 +35,11 @@ from fdtd.mover.frames import (
 )
 from fdtd.mover.log import Log
 from fdtd.mover.outbox import Outbox
-from fdtd.mover.plan import BatchWork, BlockWork, EndWork, Work
 from fdtd.mover.rate import RateLimit
 from fdtd.mover.sender import StreamSender
 from fdtd.mover.streams import StreamBroken, hang_up, name_of, send_all, send_file, send_gathered
 from fdtd.mover.sums import PIECE_BYTES, Sum
+from fdtd.mover.work import BatchWork, BlockWork, EndWork, Work
 from fdtd.storage.base import Source
 
 # One sendfile: large enough to be few calls, small enough that its pages are still in the cache for the checksum.

@@ -240,7 +240,7 @@ class Job:
 
     def release(self) -> None:
         files = [
-            ReleasedFile(verdict.index, verdict.action, verdict.kept, verdict.window)
+            ReleasedFile(verdict.index, verdict.action, verdict.kept, verdict.window, verdict.device, verdict.writers)
             for verdict in self.verdicts.values()
             if verdict.problem is None
         ]

@@ -14,8 +14,8 @@ from fdtcp.model.order import Action, Policy, ReleasedFile, SourceFile
 from fdtd.mover.distance import spread_over
 from fdtd.mover.log import Log
 from fdtd.mover.outbox import Outbox
-from fdtd.mover.plan import AbortWork, BatchWork, EndWork
 from fdtd.mover.sender import Answered, Dropped, Farewell, RefusedSmall
+from fdtd.mover.work import AbortWork, BatchWork, EndWork
 from fdtd.storage.base import Source
 from fdtd.storage.choose import ChosenSources
 from fdtd.storage.paths import Prefixes

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from fdtcp.errors import Phase, Problem, ProtocolViolation, Side, SourceChanged
 from fdtcp.model.order import Action, Checksum, Extent
 from fdtd.mover.frames import SMALL_FILE_BYTES
-from fdtd.mover.plan import AbortWork, BatchWork, BlockWork, EndWork, Plan, Work
+from fdtd.mover.plan import Plan
 from fdtd.mover.sums import sum_of
+from fdtd.mover.work import AbortWork, BatchWork, BlockWork, EndWork, Work
 
 BLOCK = 1 << 20
 ADLER = sum_of(Checksum.ADLER32)

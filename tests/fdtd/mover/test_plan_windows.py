@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from fdtcp.errors import ProtocolViolation
 from fdtcp.model.order import Action, Checksum
-from fdtd.mover.plan import BlockWork, EndWork, Plan, Work
+from fdtd.mover.plan import Plan
 from fdtd.mover.sums import sum_of
+from fdtd.mover.work import BlockWork, EndWork, Work
 from fdtd.storage.window import Window
 
 KIB = 1 << 10

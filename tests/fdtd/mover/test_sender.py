@@ -6,7 +6,6 @@ import pytest
 
 from fdtcp.errors import Phase, ProtocolViolation, Side, SourceChanged
 from fdtd.mover.frames import OF_BATCH, Header, Kind
-from fdtd.mover.plan import AbortWork, BatchWork, BlockWork, EndWork, Work
 from fdtd.mover.sender import (
     MOVES,
     WINDOW_FRAMES,
@@ -18,6 +17,7 @@ from fdtd.mover.sender import (
     State,
     StreamSender,
 )
+from fdtd.mover.work import AbortWork, BatchWork, BlockWork, EndWork, Work
 
 BLOCK = BlockWork(3, 100, 50, payload=True)
 BATCH = BatchWork((5, 6))
