@@ -21,6 +21,7 @@ from fdtcp.contract import (
     Release,
     Reply,
     Request,
+    SourceGone,
     StartSend,
     Watch,
 )
@@ -62,6 +63,15 @@ class Agenda:
         """Return the call that asks for news."""
         return Watch(self._job, end.cursor, wait, end.side)
 
+    def last_call(self, end: End, source: End) -> Request:
+        """Return what to ask an end that is left when the other one is over."""
+        is_alone = end.side is Side.DESTINATION and source.problem is not None and self.is_started
+        if is_alone and not end.is_told_alone:
+            # Streams that broke may come back; without this word the writer would hope for it.
+            end.is_told_alone = True
+            return SourceGone(self._job)
+        return self.watch(end, contract.MAX_WATCH_S)
+
     def take(self, request: Request | None, reply: Reply) -> tuple[str, tuple[Outcome, ...]]:
         """Take an answer; return the name of the step that it completes and what became final by it.
 
@@ -84,6 +94,8 @@ class Agenda:
                 return "started", ()
             case Release(), Done():
                 return "released", ()
+            case SourceGone(), Done():
+                return "told of the loss", ()
         raise ProtocolViolation(f"{type(reply).__name__} is no answer to {type(request).__name__}")
 
     def _next_of_source(self) -> Request | None:

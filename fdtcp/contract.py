@@ -160,6 +160,13 @@ class WatchReply:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceGone:
+    """To the destination: the source has ended; what has arrived is made safe, nothing more is waited for."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """To either: the outcomes have been read, forget the session."""
 
@@ -181,7 +188,7 @@ class Done:
     """The answer to calls that have nothing to say."""
 
 
-Request = About | Describe | Expect | PrepareReceive | StartSend | Release | Watch | Finish | Abort
+Request = About | Describe | Expect | PrepareReceive | StartSend | Release | Watch | SourceGone | Finish | Abort
 Reply = AboutReply | DescribeReply | ExpectReply | PrepareReceiveReply | WatchReply | Done
 
 CALLS: Final = CallTable[Request, Reply](
@@ -193,6 +200,7 @@ CALLS: Final = CallTable[Request, Reply](
         "start_send": (StartSend, Done),
         "release": (Release, Done),
         "watch": (Watch, WatchReply),
+        "source_gone": (SourceGone, Done),
         "finish": (Finish, Done),
         "abort": (Abort, Done),
     }

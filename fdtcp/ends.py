@@ -69,6 +69,7 @@ class End:
     has_session: bool = False  # the daemon may know the job
     has_ended: bool = False  # its mover has
     is_over: bool = False  # no more news is expected of it: its mover has ended, or it is lost or has refused
+    is_told_alone: bool = False  # the destination: that its source has ended
     is_aborted: bool = False
     is_finished: bool = False  # the daemon has forgotten the job
     problem: Problem | None = None

@@ -49,6 +49,7 @@ __all__ = [
     "Side",
     "SourceChanged",
     "SourceFailed",
+    "SourceHangs",
     "SourceMissing",
     "SourceNotAFile",
     "SourceUnreadable",

@@ -24,7 +24,7 @@ from typing import Final
 
 from fdtcp import contract
 from fdtcp.agenda import GLANCE_EVERY_S, Agenda
-from fdtcp.contract import Abort, Done, Finish, Reply, Request, Watch, WatchReply
+from fdtcp.contract import Abort, Done, Finish, Reply, Request, SourceGone, Watch, WatchReply
 from fdtcp.ends import Call, Close, Command, End, Link, Open, Told
 from fdtcp.errors import Abandoned, DaemonLost, InternalError, MoverDied, Phase, Problem, ProtocolViolation, Side
 from fdtcp.model.ledger import HEARSAY
@@ -149,7 +149,7 @@ class ThirdParty:
             end.is_aborted = end.is_over = True
         elif problem.code == UNKNOWN_SESSION:
             end.fail(DaemonLost(f"the {side}'s daemon no longer knows the job").problem(side, Phase.TRANSFER))
-        else:
+        elif not isinstance(request, SourceGone):  # that one is only there to be quicker
             end.fail(problem)
         return self._go_on(now)
 
@@ -274,7 +274,7 @@ class ThirdParty:
             case Stage.MOVING if not end.is_over:
                 return self.agenda.next_call(end, now)
             case Stage.SETTLING if not end.is_over and end.has_session and now >= end.watched_at:
-                return self.agenda.watch(end, contract.MAX_WATCH_S)
+                return self.agenda.last_call(end, self.ends[Side.SOURCE])
             case Stage.ABORTING if end.has_session and not end.is_over:
                 if not end.is_aborted:
                     return Abort(self.job, discard=False, side=end.side)

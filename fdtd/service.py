@@ -33,6 +33,7 @@ from fdtcp.contract import (
     Release,
     Reply,
     Request,
+    SourceGone,
     StartSend,
     Watch,
     WatchReply,
@@ -101,7 +102,9 @@ class Service:
 
         return call
 
-    def answer(self, dn: str, account: str, request: Request, grant: Grant | None = None) -> Reply:
+    def answer(  # noqa: C901  # a table: one case for each call
+        self, dn: str, account: str, request: Request, grant: Grant | None = None
+    ) -> Reply:
         """Answer one request of this owner, who may be limited by his bearer token.  Raises FdtError."""
         match request:
             case About():
@@ -121,6 +124,9 @@ class Service:
                 return Done()
             case Watch():
                 return self._watch(_keys(dn, account, request.job, request.side), request)
+            case SourceGone():
+                self._require(SessionKey(dn, account, request.job, Side.DESTINATION)).source_gone()
+                return Done()
             case Finish():
                 return self._finish(_keys(dn, account, request.job, request.side))
             case Abort():

@@ -242,6 +242,11 @@ class SetRate:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceGone:
+    """To a writer: no stream will come any more, and those that are there carry what is under way and no more."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """To any mover: stop now; with `discard` also remove what a later attempt could have continued."""
 
@@ -256,7 +261,7 @@ class Sweep:
     discard: bool
 
 
-Order = Setup | Describe | Expect | Listen | Connect | Release | SetRate | Stop | Sweep
+Order = Setup | Describe | Expect | Listen | Connect | Release | SetRate | SourceGone | Stop | Sweep
 
 
 # --- messages: mover to daemon ---------------------------------------------------------------------------------
@@ -318,7 +323,8 @@ class Ended:
 Message = Described | Expected | Listening | Finals | Progress | Kept | Ended
 
 _ORDERS: Final = {
-    cls.__name__.lower(): cls for cls in (Setup, Describe, Expect, Listen, Connect, Release, SetRate, Stop, Sweep)
+    cls.__name__.lower(): cls
+    for cls in (Setup, Describe, Expect, Listen, Connect, Release, SetRate, SourceGone, Stop, Sweep)
 }
 _MESSAGES: Final = {
     cls.__name__.lower(): cls for cls in (Described, Expected, Listening, Finals, Progress, Kept, Ended)

@@ -155,6 +155,11 @@ class LiveSession:
         with self._call():
             self._perform(self.session.release(files, last))
 
+    def source_gone(self) -> None:
+        """Let the writer end with what it has."""
+        with self._call():
+            self._perform(self.session.source_gone())
+
     def watch(self, cursor: int, wait: float) -> WatchReply:
         """Return news, within MAX_WATCH_S."""
         deadline = time.monotonic() + max(0.0, min(wait, MAX_WATCH_S))

@@ -20,6 +20,7 @@ from fdtcp.model.order import (
     Listening,
     Progress,
     Setup,
+    SourceGone,
 )
 from fdtd.mover.accepting import Door
 from fdtd.mover.control import LIFE_AFTER_EOF_S, Control
@@ -39,6 +40,9 @@ _READER_START_S: Final = 20.0
 
 # The reader has said that all is sent; what it never sent will not come.
 _AFTER_BYE_S: Final = 1.0
+
+# The source is gone; what its kernel or the network still had is here by now.
+_AFTER_SOURCE_S: Final = 2.0
 
 # A message carries at most so many outcomes; a line stays far below its limit.
 _OUTCOMES_A_MESSAGE: Final = 1000
@@ -71,6 +75,8 @@ class Writer:
         self._last = False  # whether all files are known
         self._listening_since: float | None = None
         self._alone_since: float | None = None
+        self._is_source_gone = False
+        self._heard = (-1, 0.0)  # bytes that had come from a source that is gone, and when there were more
         self._seen = 0  # streams that had come when we last looked
         self._told_at = 0.0
         self._told_finals_at = 0.0
@@ -89,6 +95,8 @@ class Writer:
                 self._expect(order)
             elif isinstance(order, Listen):
                 self._listen(order)
+            elif isinstance(order, SourceGone):
+                self._is_source_gone = True
             elif order is not None:
                 raise ProtocolViolation(f"a writer cannot {type(order).__name__}")
             self._door.rate.tick(time.monotonic())
@@ -138,12 +146,16 @@ class Writer:
             # A stream that came and broke between two looks was there all the same: the reader has not given up.
             self._seen = entered
             self._alone_since = None
+            if self._is_source_gone:
+                self._end_silent_streams(now)
             return None
         if self._alone_since is None:
             self._alone_since = now
         alone = now - max(self._alone_since, self._listening_since)
         error: FdtError
-        if not entered:
+        if self._is_source_gone:
+            error = StreamsLost("the source has ended without sending all of this file")
+        elif not entered:
             if alone < self._policy.connect_timeout + _READER_START_S:
                 return None
             error = DataConnectFailed("no data stream arrived at the destination")
@@ -160,6 +172,15 @@ class Writer:
         self._landing.fail_open(problem)
         self._last = True
         return problem
+
+    def _end_silent_streams(self, now: float) -> None:
+        """End the streams of a source that is gone, once nothing comes any more: its host may have had no time to."""
+        moved, _ = self._door.progress()
+        if moved != self._heard[0]:
+            self._heard = moved, now
+        elif now - self._heard[1] >= _AFTER_SOURCE_S:
+            for stream in self._landing.streams:
+                stream.end()
 
     # --- the end ------------------------------------------------------------------------------------------------
 

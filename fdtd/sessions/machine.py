@@ -19,9 +19,6 @@ from fdtcp.model.order import (
     Endpoint,
     Found,
     KeptPartial,
-    Policy,
-    ReleasedFile,
-    SourceFile,
     StreamProgress,
 )
 from fdtd.errors import SessionOver
@@ -120,7 +117,7 @@ class Session:
     """The one owner of a session's changing facts.  Methods return the commands to be performed, in order."""
 
     key: SessionKey
-    policy: Policy
+    policy: order.Policy
     addresses: tuple[str, ...]
     patience: Patience
     opened: float
@@ -162,7 +159,7 @@ class Session:
         """Return for how many seconds the client has not been heard of."""
         return 0.0 if self._calls else now - self.last_call
 
-    def describe(self, files: Sequence[SourceFile], refused: Mapping[int, Problem]) -> list[Command]:
+    def describe(self, files: Sequence[order.SourceFile], refused: Mapping[int, Problem]) -> list[Command]:
         """Ask the reader about those files that are new; `refused` are answered by us."""
         new = self.source.ask(files)
         self.source.answer(Found(f.index, 0, 0, 0, refused[f.index]) for f in new if f.index in refused)
@@ -217,7 +214,7 @@ class Session:
         self._move(Event.MOVE)
         return [Send(order.Connect(endpoints, self.addresses, secret))]
 
-    def release(self, files: Sequence[ReleasedFile], last: bool) -> list[Command]:
+    def release(self, files: Sequence[order.ReleasedFile], last: bool) -> list[Command]:
         """Let the reader send those that are new."""
         was_last = self.source.all_released
         new = self.source.release(files, last)
@@ -225,6 +222,10 @@ class Session:
             return []
         self._require_working()
         return [Send(order.Release(tuple(new), last))]
+
+    def source_gone(self) -> list[Command]:
+        """Tell the writer that nothing more will come; twice does no harm."""
+        return [Send(order.SourceGone())] if self.state in WORKING and not self._said_ended else []
 
     def stop(self, discard: bool, why: Problem, now: float) -> list[Command]:
         """Stop the mover, patiently.  A second stop can only add that partials are to be discarded."""

@@ -22,6 +22,7 @@ from fdtcp.contract import (
     Release,
     Reply,
     Request,
+    SourceGone,
     StartSend,
     Watch,
     WatchReply,
@@ -74,6 +75,7 @@ DIALOGUE: list[tuple[Request, Reply]] = [
             kept=(KeptPartial(b"/.x", 1),),
         ),
     ),
+    (SourceGone(JOB), Done()),
     (Finish(JOB), Done()),
     (Abort(JOB, discard=True, side=Side.DESTINATION), Done()),
 ]

@@ -7,13 +7,14 @@ import dataclasses
 import pytest
 
 from fdtcp import thirdparty
-from fdtcp.contract import Release, Request
+from fdtcp.contract import Release, Request, SourceGone
 from fdtcp.errors import (
     DaemonLost,
     DataConnectFailed,
     MoverDied,
     Phase,
     Problem,
+    ProtocolViolation,
     RemoteProblem,
     Side,
     StreamsLost,
@@ -136,3 +137,45 @@ def test_a_daemon_that_was_started_anew_has_lost_the_job() -> None:
     play.pair.on_call = forget
     play.play()
     assert play.reasons() == {DaemonLost.code}
+
+
+def lose_reader(play: Play) -> None:
+    """Let the reader die when it is released; its writer hopes for streams until it is told."""
+
+    def die(request: Request) -> None:
+        if isinstance(request, Release):
+            play.pair.is_stalled = play.pair.reader_ended = True
+            play.pair.reader_problem = MoverDied("killed").problem(Side.SOURCE, Phase.TRANSFER)
+        if isinstance(request, SourceGone):
+            play.pair._say(Outcome(0, State.DONE, 0))  # it had come whole
+            lost = StreamsLost("the source has ended").problem(Side.DESTINATION, Phase.TRANSFER)
+            play.pair._say(Outcome(1, State.FAILED, 0, problem=lost))
+            play.pair.writer_ended = True
+
+    play.pair.on_call = die
+
+
+def test_a_writer_whose_source_has_ended_is_told_and_says_what_it_has() -> None:
+    play = Play(2)
+    lose_reader(play)
+    play.play()
+    assert play.states() == ["done", "failed"]
+    assert play.reasons() == {"mover-died"}
+    assert play.pair.names(Side.DESTINATION).count("SourceGone") == 1
+    assert "Abort" not in play.pair.names(Side.DESTINATION)
+
+
+def test_a_daemon_that_does_not_know_the_word_is_waited_for() -> None:
+    play = Play(2)
+    lose_reader(play)
+    die = play.pair.on_call
+
+    def refuse_word(request: Request) -> None:
+        die(request)
+        if isinstance(request, SourceGone):
+            raise RemoteProblem(ProtocolViolation("no such call").problem(Side.DESTINATION, Phase.TRANSFER))
+
+    play.pair.on_call = refuse_word
+    play.play()
+    assert play.states() == ["done", "failed"]
+    assert play.reasons() == {"mover-died"}

@@ -21,6 +21,7 @@ from fdtcp.contract import (
     PrepareReceive,
     Release,
     Request,
+    SourceGone,
     StartSend,
     Watch,
     WatchReply,
@@ -93,7 +94,7 @@ def test_refused_paths_fail_alone(make_rig: RigMaker) -> None:
 def test_another_owners_job_is_unknown(make_rig: RigMaker) -> None:
     rig, one = make_rig("obedient"), job()
     ask(rig, Expect(one, Policy(), (), (file(0),), True))
-    requests: list[Request] = [PrepareReceive(one, ()), Watch(one, 0, 0.0), Abort(one, True)]
+    requests: list[Request] = [PrepareReceive(one, ()), Watch(one, 0, 0.0), SourceGone(one), Abort(one, True)]
     for request in requests:
         with pytest.raises(UnknownSession):
             ask(rig, request, dn="/CN=other")

@@ -25,6 +25,7 @@ from fdtcp.contract import (
     Release,
     Reply,
     Request,
+    SourceGone,
     StartSend,
     Watch,
     WatchReply,
@@ -101,7 +102,7 @@ class FakePair:
                 case Abort():
                     self._abort(side)
                     return Done()
-                case StartSend() | Finish():
+                case StartSend() | Finish() | SourceGone():
                     return Done()
             raise AssertionError(f"nobody asks {request}")
 

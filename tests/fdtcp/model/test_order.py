@@ -36,6 +36,7 @@ ORDERS: list[order.Order] = [
     Connect((Endpoint("127.1.0.3", 54321),), (), b"\n" * 32),
     order.Release((order.ReleasedFile(0, order.Action.SEND, (Extent(0, 4, 7),)),), last=False),
     order.SetRate(1000),
+    order.SourceGone(),
     order.Stop(discard=True),
     order.Sweep((b"/x",), discard=False),
     order.Describe(2, (order.SourceFile(0, b"/x"),)),

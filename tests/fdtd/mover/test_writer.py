@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,11 +23,14 @@ from fdtcp.model.order import (
     Role,
     SameBy,
     Setup,
+    SourceGone,
     State,
     Stop,
     Sync,
 )
+from fdtd.mover.frames import Kind
 from tests.helpers.movers import Job, Mover, Pair
+from tests.helpers.peer import BLOCK, SIZE, Stage
 
 MIB = 1 << 20
 
@@ -249,6 +254,54 @@ def test_a_second_expectation_is_answered_under_its_number(tmp_path: Path) -> No
         writer.say(Expect(8, (), last=True))
         assert writer.wait_for(Expected).seq == 8
         assert writer.wait_end().problem is None
+
+
+# Nothing but the daemon's word ends a writer that has so much hope.
+HOPEFUL = Policy(rate_limit=4 * MIB, block_size=MIB, connect_timeout=300.0, stall_timeout=300.0)
+
+
+def test_a_writer_whose_source_has_ended_waits_for_no_streams(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(os.urandom(16 * MIB))
+    with Job([(tmp_path / "source", tmp_path / "to/target")], HOPEFUL) as job:
+        job.start()
+        job.writer.wait_until(lambda progress: progress.moved >= MIB)
+        job.reader.process.kill()
+        job.writer.say(SourceGone())
+        problem = job.writer.wait_end().problem
+        outcome = job.writer.outcomes[0]
+    assert problem is not None and problem.code == "streams-lost" and "source has ended" in problem.reason
+    assert outcome.state is State.FAILED and outcome.problem == problem
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    with closing(Stage(tmp_path)) as made:
+        made.expect()
+        made.listen()
+        yield made
+
+
+def test_a_stream_of_a_source_that_is_gone_is_ended_when_nothing_comes(stage: Stage) -> None:
+    """Its host had no time to close it: between frames a stream may be silent for as long as it likes."""
+    peer = stage.peer()
+    peer.block(0)
+    assert peer.answers(1) == [Kind.ACK]
+    stage.writer.say(SourceGone())
+    peer.wait_ended()
+    problem = stage.outcome().problem
+    assert problem is not None and problem.code == "streams-lost"
+    assert len(stage.writer.kept) == 1
+
+
+def test_what_has_arrived_whole_is_done_though_its_source_has_ended(stage: Stage) -> None:
+    peer = stage.peer()
+    peer.block(0)
+    assert peer.answers(1) == [Kind.ACK]
+    stage.writer.say(SourceGone())
+    for offset in range(BLOCK, SIZE, BLOCK):
+        peer.block(offset)
+    peer.end()
+    stage.check_done()
 
 
 SLOW_DISK = """

@@ -78,6 +78,13 @@ def test_listening_and_connecting_twice_changes_nothing() -> None:
         source.connect((Endpoint("127.1.0.2", 1111),), SECRET)
 
 
+def test_a_writer_is_told_that_its_source_has_ended_as_long_as_it_works() -> None:
+    one = expecting(0)
+    assert one.source_gone() == [do.Send(order.SourceGone())]
+    one.on_message(order.Ended(), 0.0)
+    assert one.source_gone() == []
+
+
 def test_a_refused_path_is_final_at_once_and_never_reaches_the_writer() -> None:
     one = session()
     commands = one.expect([file(0), file(1)], {1: WHY}, True)
