@@ -72,7 +72,7 @@ class Agenda:
             return SourceGone(self._job)
         return self.watch(end, contract.MAX_WATCH_S)
 
-    def take(self, request: Request | None, reply: Reply) -> tuple[str, tuple[Outcome, ...]]:
+    def take(self, request: Request | None, reply: Reply) -> tuple[str, Sequence[Outcome]]:
         """Take an answer; return the name of the step that it completes and what became final by it.
 
         Raises ProtocolViolation.

@@ -6,6 +6,7 @@ far its news have been read, and whether its part is over.  What is called when 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -42,7 +43,7 @@ class Close:
 class Told:
     """These files have reached their end; each file of a job is told once."""
 
-    outcomes: tuple[Outcome, ...]
+    outcomes: Sequence[Outcome]
 
 
 Command = Open | Call | Close | Told

@@ -10,16 +10,23 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Final
 
-from fdtcp.errors import Status, UsageError, one_line
+from fdtcp.errors import Problem, Status, UsageError, one_line
+from fdtcp.model.columns import Columns
 from fdtcp.model.order import Outcome, State
-from fdtcp.model.transfer import Transfer
+from fdtcp.model.outcomes import Outcomes
+from fdtcp.model.transfer import Transfer, Transfers
 
 # A person reads DETAIL in a log of the caller's; the whole text is in our own.
 MAX_DETAIL_CHARS: Final = 200
+# A file at a time would be a part of what a small file costs; all at once, of the memory of a large job.
+FILES_AT_ONCE: Final = 5000
+# "adler32:0a1b2c3d": such a one needs neither cutting nor escaping.
+MAX_PLAIN_CHECKSUM: Final = 80
+_PLAIN_BYTES: Final = b"abcdefghijklmnopqrstuvwxyz0123456789:-\0"
 
 
 def format_line(transfer: Transfer, outcome: Outcome) -> bytes:
@@ -30,23 +37,47 @@ def format_line(transfer: Transfer, outcome: Outcome) -> bytes:
     return b"%s %s %d %s\n" % (source, destination, status_of(outcome), _detail(outcome).encode("ascii"))
 
 
+def format_lines(transfers: Transfers, outcomes: Columns[Outcome]) -> bytes:
+    """Return the report's lines of the transfers with these outcomes, row by row."""
+    if not is_plain(outcomes) or not all(transfers.literals):
+        return b"".join(map(format_line, transfers, outcomes))
+    sizes, checksums = outcomes.numbers("size"), outcomes.raw("checksum").split(b"\0")[:-1]
+    names = transfers.sources, transfers.destinations
+    if not checksums:
+        return b"".join(map(b"%s %s 0 done, %d bytes\n".__mod__, zip(*names, sizes, strict=True)))
+    return b"".join(map(b"%s %s 0 done, %d bytes %s\n".__mod__, zip(*names, sizes, checksums, strict=True)))
+
+
+def is_plain(outcomes: Columns[Outcome]) -> bool:
+    """Whether all of these are files that were moved whole, with checksums as ours are: as nearly always."""
+    if any(outcomes.codes("state")) or outcomes.raw("kept") or outcomes.raw("promise") or outcomes.rest("problem"):
+        return False
+    checksums = outcomes.raw("checksum")
+    is_short = max(map(len, checksums.split(b"\0"))) <= MAX_PLAIN_CHECKSUM
+    return is_short and not checksums.translate(None, _PLAIN_BYTES) and b"\0\0" not in b"\0" + checksums
+
+
 def status_of(outcome: Outcome) -> int:
     """Return the STATUS of one file: 0 to 3."""
-    if outcome.state is not State.FAILED:
-        return int(Status.GOOD)
-    status = outcome.problem.status if outcome.problem is not None else Status.GENERAL
+    return int(Status.GOOD) if outcome.state is not State.FAILED else _status_of_failure(outcome.problem)
+
+
+def _status_of_failure(problem: Problem | None) -> int:
+    status = problem.status if problem is not None else Status.GENERAL
     return int(status) if status in (Status.EXISTS, Status.PERMISSION) else int(Status.GENERAL)
 
 
-def exit_code(outcomes: Iterable[Outcome | None], *, is_report_whole: bool = True) -> int:
+def exit_code(outcomes: Sequence[Outcome | None], *, is_report_whole: bool = True) -> int:
     """Return the exit code for the outcomes of all files, None for one that is not final.
 
     0 only if every file is done or skipped and the report says so; else the status that all failures share, or 1.
     """
-    statuses = {status_of(outcome) if outcome is not None else int(Status.GENERAL) for outcome in outcomes}
-    if not statuses or not is_report_whole:
+    known = Outcomes.of(outcomes)
+    if not known.files or not is_report_whole:
         return int(Status.GENERAL)
-    failures = statuses - {int(Status.GOOD)}
+    failures = set(map(_status_of_failure, known.problems.values()))
+    if not known.is_whole or len(known.problems) < known.tally(State.FAILED):
+        failures.add(int(Status.GENERAL))
     if not failures:
         return int(Status.GOOD)
     return failures.pop() if len(failures) == 1 else int(Status.GENERAL)
@@ -74,7 +105,7 @@ def _cut(text: str) -> str:
 
 
 class ReportFile:
-    """The report on disk; a context manager.  One line is one write, so lines of several threads do not mix."""
+    """The report on disk; a context manager.  Lines are written whole, so those of several threads do not mix."""
 
     def __init__(self, path: str) -> None:
         """Create or empty the report.  Raises UsageError if that cannot be done: before anything moves."""
@@ -95,21 +126,19 @@ class ReportFile:
         A full disk here does not stop a transfer: `finish` will meet it again, and say so.
         """
         if self._is_regular:
+            rows = Columns.of(Outcome, outcomes)
+            lines = memoryview(format_lines(Transfers.of(transfers).part(rows.numbers("index")), rows))
             with contextlib.suppress(OSError):
-                for outcome in outcomes:
-                    os.write(self._descriptor, format_line(transfers[outcome.index], outcome))
+                while lines:
+                    lines = lines[os.write(self._descriptor, lines) :]
 
     def finish(self, transfers: Sequence[Transfer], outcomes: Sequence[Outcome | None]) -> None:
         """Write the report whole, in order and atomically; files without an outcome are left out.  Raises OSError."""
-        content = b"".join(
-            format_line(transfer, outcome)
-            for transfer, outcome in zip(transfers, outcomes, strict=True)
-            if outcome is not None
-        )
+        content = _whole(Transfers.of(transfers), Outcomes.of(outcomes))
         if not self._is_regular:
             with open(self._descriptor, "wb", closefd=False) as file:
                 os.set_blocking(self._descriptor, True)
-                file.write(content)
+                file.writelines(content)
             return
         write_atomically(self.path, content)
 
@@ -122,13 +151,19 @@ class ReportFile:
         os.close(self._descriptor)
 
 
-def write_atomically(path: str, content: bytes) -> None:
-    """Put a file with that content at `path` by a rename; nobody ever sees half of it.  Raises OSError."""
+def _whole(transfers: Transfers, known: Outcomes) -> Iterator[bytes]:
+    for start in range(0, len(transfers), FILES_AT_ONCE):
+        rows = known.rows(start, min(start + FILES_AT_ONCE, len(transfers)))
+        yield format_lines(transfers.part(rows.numbers("index")), rows)
+
+
+def write_atomically(path: str, content: Iterable[bytes]) -> None:
+    """Put a file with that content, in pieces, at `path` by a rename; nobody ever sees half of it.  Raises OSError."""
     temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{os.getpid()}.tmp")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         with open(descriptor, "wb") as file:
-            file.write(content)
+            file.writelines(content)
             file.flush()
             with contextlib.suppress(FileNotFoundError):
                 os.fchmod(descriptor, stat.S_IMODE(os.stat(path).st_mode))

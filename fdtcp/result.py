@@ -7,15 +7,18 @@ which is less, is `fdtcp.report`'s.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, Final
 
 from fdtcp.errors import Problem
 from fdtcp.model.order import Outcome, State
+from fdtcp.model.outcomes import Outcomes
 from fdtcp.model.pfn import Pfn
-from fdtcp.model.transfer import Transfer
-from fdtcp.report import exit_code, status_of
+from fdtcp.model.transfer import Transfer, Transfers
+from fdtcp.report import FILES_AT_ONCE, exit_code, is_plain, status_of
 from fdtcp.runner import JobResult
 
 # Grows by one when a reader of the JSON result would have to change.
@@ -26,8 +29,8 @@ FORMAT: Final = 1
 class Result:
     """The end of a run; `outcomes[i]` is that of `transfers[i]`, None if the run was stopped before it was final."""
 
-    transfers: tuple[Transfer, ...]
-    outcomes: tuple[Outcome | None, ...]
+    transfers: Sequence[Transfer]
+    outcomes: Sequence[Outcome | None]
     jobs: tuple[JobResult, ...]
     began: float  # epoch seconds
     seconds: float
@@ -60,32 +63,40 @@ class Result:
 
     def count(self, state: State) -> int:
         """Return how many files ended like that."""
-        return sum(outcome is not None and outcome.state is state for outcome in self.outcomes)
+        return Outcomes.of(self.outcomes).tally(state)
 
 
 def collect(
     transfers: Sequence[Transfer], jobs: Sequence[JobResult], *, began: float, seconds: float, is_stopped: bool
 ) -> Result:
     """Put the jobs' outcomes back into the user's order."""
-    outcomes: list[Outcome | None] = [None] * len(transfers)
-    for job in jobs:
-        for index, outcome in job.outcomes.items():
-            outcomes[job.job.positions[index]] = outcome
-    return Result(tuple(transfers), tuple(outcomes), tuple(jobs), began, seconds, is_stopped)
+    if len(jobs) == 1:
+        outcomes = Outcomes.of(jobs[0].outcomes, len(transfers))
+    else:
+        outcomes = Outcomes(len(transfers))
+        for job in jobs:
+            outcomes.add(Outcomes.of(job.outcomes, len(job.job.transfers)), job.job.positions)
+    return Result(transfers, outcomes.in_order, tuple(jobs), began, seconds, is_stopped)
 
 
 def fail_all(transfers: Sequence[Transfer], problem: Problem, *, began: float) -> Result:
     """Return the result of a run that could not begin."""
     outcomes = tuple(Outcome(index, State.FAILED, 0, problem=problem) for index in range(len(transfers)))
-    return Result(tuple(transfers), outcomes, (), began, 0.0, problem=problem)
+    return Result(transfers, outcomes, (), began, 0.0, problem=problem)
 
 
 def encode_result(result: Result, monitor_id: str = "") -> dict[str, Any]:  # Any: plain values for JSON
     """Return the whole result as plain values."""
+    files = [_encode_file(*pair) for pair in zip(result.transfers, result.outcomes, strict=True)]
+    return {**_encode_facts(result, monitor_id), "files": files}
+
+
+def _encode_facts(result: Result, monitor_id: str) -> dict[str, Any]:  # Any: plain values for JSON
+    """Return what there is to say beside the single files."""
     return {
         "format": FORMAT,
         "exit_code": result.exit_code,
-        "complete": None not in result.outcomes,
+        "complete": Outcomes.of(result.outcomes).is_whole,
         "stopped": result.is_stopped,
         "monitor_id": monitor_id,
         "began": result.began,
@@ -98,8 +109,48 @@ def encode_result(result: Result, monitor_id: str = "") -> dict[str, Any]:  # An
         "paths": [{"addresses": list(pair), "moved": moved} for pair, moved in result.paths.items()],
         "problem": _encode_problem(result.problem),
         "jobs": [_encode_job(job) for job in result.jobs],
-        "files": [_encode_file(*pair) for pair in zip(result.transfers, result.outcomes, strict=True)],
     }
+
+
+def encode_json(result: Result, monitor_id: str = "") -> Iterator[bytes]:
+    """Return the whole result as JSON, in pieces: of a large job it is larger than all that fdtcp remembers of it."""
+    transfers, known = Transfers.of(result.transfers), Outcomes.of(result.outcomes)
+    facts = json.dumps(_encode_facts(result, monitor_id))
+    yield facts[:-1].encode("ascii") + b', "files": ['
+    for start in range(0, len(transfers), FILES_AT_ONCE):
+        stop = min(start + FILES_AT_ONCE, len(transfers))
+        yield (b", " if start else b"") + b", ".join(_file_texts(transfers, known, start, stop))
+    yield b"]}\n"
+
+
+# A file that was moved, with names that JSON writes as they are: what `_encode_file` makes of it.
+_PLAIN_FILE: Final = (
+    b'{"source": {"pfn": "%s", "host": "%s", "port": %d, "path": "%s"}, '
+    b'"destination": {"pfn": "%s", "host": "%s", "port": %d, "path": "%s"}, "state": "done", "status": 0, "size": %d, '
+    b'"moved": %d, "kept": 0, "checksum": "%s", "promise": "", "finished": %r, "problem": null}'
+)
+_PLAIN_NAME: Final = bytes(byte for byte in range(0x20, 0x7F) if byte not in b'"\\')
+
+
+def _file_texts(transfers: Transfers, known: Outcomes, start: int, stop: int) -> Iterable[bytes]:
+    rows = known.rows(start, stop)
+    part = transfers.part(range(start, stop))
+    sources, destinations = part.source_paths(0, len(part)), part.destination_paths(0, len(part))
+    all_names = b"".join((*part.sources, *part.destinations))
+    if len(rows) < len(part) or not is_plain(rows) or len(part.pairs) > 1 or all_names.translate(None, _PLAIN_NAME):
+        return (
+            json.dumps(_encode_file(one, known.find(index))).encode("ascii")
+            for index, one in enumerate(part, start=start)
+        )
+    ((source, destination),) = part.pairs
+    columns = (
+        *(part.sources, repeat(source.host.encode()), repeat(source.port), sources),
+        *(part.destinations, repeat(destination.host.encode()), repeat(destination.port), destinations),
+        *(rows.numbers("size"), rows.numbers("moved")),
+        rows.raw("checksum").split(b"\0") if rows.raw("checksum") else repeat(b""),
+        rows.numbers("finished"),
+    )
+    return map(_PLAIN_FILE.__mod__, zip(*columns, strict=False))
 
 
 def _encode_job(job: JobResult) -> dict[str, Any]:  # Any: plain values for JSON

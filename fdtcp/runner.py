@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -41,7 +41,7 @@ class JobResult:
 
     job: Job
     id: str
-    outcomes: dict[int, Outcome]
+    outcomes: Mapping[int, Outcome]
     problems: tuple[Problem, ...]
     progress: Progress
     kept: tuple[KeptPartial, ...]
@@ -118,7 +118,7 @@ class RunningJob:
         return JobResult(
             self.job,
             self.id,
-            dict(machine.ledger.outcomes),
+            machine.ledger.outcomes.copy(),
             machine.problems + self._bugs,
             self.progress,
             machine.kept,

@@ -247,7 +247,7 @@ class ThirdParty:
                 )
             self._mark(f"{end.side} ended", now)
 
-    def _tell(self, outcomes: tuple[Outcome, ...], now: float) -> None:
+    def _tell(self, outcomes: Sequence[Outcome], now: float) -> None:
         if outcomes:
             self._mark("first final", now)
             self.times["last final"] = now

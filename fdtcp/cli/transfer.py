@@ -28,7 +28,7 @@ from fdtcp.model.order import Outcome
 from fdtcp.model.pfn import Pfn
 from fdtcp.model.transfer import Transfer
 from fdtcp.report import ReportFile, exit_code, write_atomically
-from fdtcp.result import Result, collect, encode_result, fail_all
+from fdtcp.result import Result, collect, encode_json, fail_all
 from fdtcp.runner import Runner
 
 # A million lines with long names; it is held in memory as a whole.
@@ -65,7 +65,7 @@ def transfer(line: CommandLine, log: Log, should_stop: Callable[[], bool]) -> in
 class Run:
     """What is shared while the jobs run."""
 
-    transfers: tuple[Transfer, ...]
+    transfers: Sequence[Transfer]
     options: Options
     identity: Identity
     contact: float
@@ -122,7 +122,7 @@ def check_distinct(line: CommandLine) -> None:
             raise UsageError(f"{other} and {option} name the same file {path}", remedy="give each a file of its own")
 
 
-def _read_transfers(line: CommandLine) -> tuple[Transfer, ...]:
+def _read_transfers(line: CommandLine) -> Sequence[Transfer]:
     if line.pair is not None:
         source, destination = (Pfn.parse(os.fsencode(name)) for name in line.pair)
         return (Transfer(source, destination),)
@@ -151,16 +151,13 @@ def _write_report(report: ReportFile | None, result: Result, log: Log) -> bool:
 def _write_json(line: CommandLine, result: Result, log: Log) -> bool:
     if line.json is None:
         return True
-    import json
-
-    # Without indentation: with it Python takes a minute for a million files.
-    text = json.dumps(encode_result(result, line.monitor_id))
+    pieces = encode_json(result, line.monitor_id)
     try:
         if line.json == "-":
-            sys.stdout.write(text + "\n")
+            sys.stdout.writelines(piece.decode("ascii") for piece in pieces)
             sys.stdout.flush()
         else:
-            write_atomically(os.path.realpath(line.json), text.encode("ascii") + b"\n")
+            write_atomically(os.path.realpath(line.json), pieces)
     except OSError as exc:
         log.say(f"cannot write the result {line.json}: {exc.strerror}")
         return False

@@ -28,6 +28,7 @@ from operator import attrgetter
 from typing import Any, Final, Generic, NamedTuple, TypeVar, overload
 
 R = TypeVar("R")
+Other = TypeVar("Other")
 
 Values = bytes | Mapping[int, Any]  # Any: what a column of other values holds is its field's business
 
@@ -146,7 +147,23 @@ def _column(name: str, hint: Any, default: Any) -> Column:  # Any: see Column
     return Column(name, object, default, hint)
 
 
-class Columns(Sequence[R], Generic[R]):
+class Rows(Sequence[R], Generic[R]):
+    """A sequence that keeps its rows in its own way; equal to any tuple or list of the same rows."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Rows | tuple | list):
+            return len(self) == len(other) and all(mine == its for mine, its in zip(self, other, strict=True))
+        return NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # equal to tuples, which hash otherwise
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({list(self)!r})"
+
+
+class Columns(Rows[R]):
     """Rows of the dataclass `kind`, by columns.  Never changed once made."""
 
     __slots__ = ("_count", "_values", "kind")
@@ -238,6 +255,11 @@ class Columns(Sequence[R], Generic[R]):
         known = {column.name: kept for column, kept in zip(columns_of(self.kind), self._values, strict=True)}
         return Columns.build(self.kind, self._count, **{**known, **values})
 
+    def as_kind(self, kind: type[Other]) -> Columns[Other]:
+        """Return the columns of another kind of row, whose fields are all among ours."""
+        kept = {column.name: values for column, values in zip(columns_of(self.kind), self._values, strict=True)}
+        return Columns(kind, self._count, tuple(kept[column.name] for column in columns_of(kind)))
+
     def pick(self, places: Sequence[int]) -> Columns[R]:
         """Return the rows at these places."""
         if len(places) == self._count and places == range(self._count):
@@ -281,16 +303,6 @@ class Columns(Sequence[R], Generic[R]):
     def __iter__(self) -> Iterator[R]:
         columns = columns_of(self.kind)
         return map(self.kind, *(c.unpack(v, self._count) for c, v in zip(columns, self._values, strict=True)))
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, Columns | tuple | list):
-            return len(self) == len(other) and all(mine == its for mine, its in zip(self, other, strict=True))
-        return NotImplemented
-
-    __hash__ = None  # type: ignore[assignment]  # equal to tuples, which hash otherwise
-
-    def __repr__(self) -> str:
-        return f"Columns({list(self)!r})"
 
 
 def _join(column: Column, place: int, parts: Sequence[Columns[Any]]) -> Values:  # Any: rows of whatever kind

@@ -5,11 +5,11 @@ Decides how transfers are grouped.  Jobs run side by side; the files of a job ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fdtcp.model.pfn import Address
-from fdtcp.model.transfer import Transfer
+from fdtcp.model.transfer import Transfer, Transfers
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,8 @@ class Job:
 
     source: Address
     destination: Address
-    transfers: tuple[Transfer, ...]
-    positions: tuple[int, ...]
+    transfers: Transfers
+    positions: Sequence[int]
 
     def __str__(self) -> str:
         """Name the pair of daemons."""
@@ -31,11 +31,10 @@ class Job:
 
 def group(transfers: Iterable[Transfer]) -> tuple[Job, ...]:
     """Put transfers with the same pair of daemons together; jobs are in the order of their first transfer."""
-    members: dict[tuple[Address, Address], list[tuple[int, Transfer]]] = {}
-    for position, transfer in enumerate(transfers):
-        pair = (transfer.source.address, transfer.destination.address)
-        members.setdefault(pair, []).append((position, transfer))
-    return tuple(
-        Job(source, destination, tuple(one for _, one in files), tuple(position for position, _ in files))
-        for (source, destination), files in members.items()
-    )
+    known = Transfers.of(transfers)
+    if len(known.pairs) == 1:
+        return (Job(*known.pairs[0], known, range(len(known))),)
+    members: dict[int, list[int]] = {}
+    for position, pair in enumerate(known.pair_of):
+        members.setdefault(pair, []).append(position)
+    return tuple(Job(*known.pairs[pair], known.pick(of), tuple(of)) for pair, of in members.items())

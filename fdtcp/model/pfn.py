@@ -62,7 +62,7 @@ class Pfn:
         if path is None or not path.strip(b"/"):
             raise BadPfn(f"{_short(text)} has no path")
         try:
-            return cls(text, _parse_authority(match["authority"]), _parse_path(path))
+            return cls(text, parse_authority(match["authority"]), _parse_path(path))
         except ValueError as exc:
             raise BadPfn(f"{_short(text)}: {exc}") from exc
 
@@ -93,7 +93,8 @@ def _short(text: bytes) -> str:
 
 # A list of a million files names a handful of daemons.
 @lru_cache(maxsize=256)
-def _parse_authority(authority: bytes) -> Address:
+def parse_authority(authority: bytes) -> Address:
+    """Read host:port.  Raises ValueError that says what is wrong."""
     if b"@" in authority:
         raise ValueError("no user name in a Pfn; the certificate says who you are")
     match = _AUTHORITY.fullmatch(authority)

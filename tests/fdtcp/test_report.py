@@ -22,10 +22,11 @@ from fdtcp.errors import (
     Status,
     UsageError,
 )
+from fdtcp.model.columns import Columns
 from fdtcp.model.order import Outcome, State
 from fdtcp.model.pfn import Pfn
-from fdtcp.model.transfer import Transfer
-from fdtcp.report import ReportFile, exit_code, format_line, status_of, write_atomically
+from fdtcp.model.transfer import Transfer, Transfers
+from fdtcp.report import ReportFile, exit_code, format_line, format_lines, status_of, write_atomically
 
 
 def transfer(name: bytes, *, literal: bool = True) -> Transfer:
@@ -124,6 +125,27 @@ def test_lines_are_on_disk_as_soon_as_they_are_final(tmp_path: Path) -> None:
     assert [line.split()[0] for line in path.read_bytes().splitlines()] == [b"fdt://a/0", b"fdt://a/1"]
 
 
+ODD = [
+    GOOD,
+    Outcome(1, State.DONE, 7),
+    Outcome(1, State.DONE, 7, kept=3),
+    Outcome(1, State.DONE, 7, promise="stored"),
+    Outcome(1, State.DONE, 7, checksum="x\ny z"),
+    Outcome(1, State.DONE, 7, checksum="a" * 300),
+    SKIPPED,
+    failed(SourceMissing),
+]
+
+
+@pytest.mark.parametrize("literal", [True, False])
+@pytest.mark.parametrize("odd", ODD)
+def test_lines_by_the_thousand_are_those_of_single_files(odd: Outcome, literal: bool) -> None:
+    transfers = [transfer(b"%d \xff" % number, literal=literal) for number in range(3)]
+    outcomes = [GOOD, odd, GOOD]
+    lines = format_lines(Transfers.of(transfers), Columns.of(Outcome, outcomes))
+    assert lines == b"".join(map(format_line, transfers, outcomes))
+
+
 def test_an_old_report_does_not_pass_for_ours(tmp_path: Path) -> None:
     path = tmp_path / "report"
     path.write_text("fdt://a/0 fdt://b/0 0 done\n")
@@ -171,7 +193,7 @@ def test_nobody_sees_half_a_file_and_its_mode_stays(tmp_path: Path) -> None:
     path.write_bytes(b"old")
     path.chmod(0o600)
     with path.open("rb") as old:
-        write_atomically(str(path), b"new")
+        write_atomically(str(path), [b"ne", b"w"])
         assert old.read() == b"old"
     assert path.read_bytes() == b"new"
     assert path.stat().st_mode & 0o777 == 0o600
@@ -181,7 +203,7 @@ def test_nobody_sees_half_a_file_and_its_mode_stays(tmp_path: Path) -> None:
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "dir").mkdir()
     with pytest.raises(OSError):
-        write_atomically(str(tmp_path / "dir"), b"x")
+        write_atomically(str(tmp_path / "dir"), [b"x"])
     assert os.listdir(tmp_path) == ["dir"]
 
 

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from fdtcp.errors import Interrupted, Phase, Side, SourceMissing
 from fdtcp.model.job import group
 from fdtcp.model.order import KeptPartial, Outcome, State, StreamProgress
 from fdtcp.model.pfn import Pfn
 from fdtcp.model.transfer import Transfer
-from fdtcp.result import Result, collect, encode_result, fail_all
+from fdtcp.result import Result, collect, encode_json, encode_result, fail_all
 from fdtcp.runner import JobResult
 from fdtcp.stages import Stage
 from fdtcp.thirdparty import Progress
@@ -67,6 +69,32 @@ def test_the_whole_result_is_json() -> None:
     assert plain["jobs"][0]["rate"] == 25.0
     assert [job["data_seconds"] for job in plain["jobs"]] == [1.5, None]
     assert plain["jobs"][1]["problems"][0]["text"].startswith("source, pre-flight: gone")
+
+
+@pytest.mark.parametrize("name", [b"plain", b'quoted "', b"\xff", "Straße".encode()])
+@pytest.mark.parametrize("odd", [None, Outcome(1, State.SKIPPED, 5), Outcome(1, State.DONE, 5, promise="stored")])
+def test_the_json_of_plain_files_is_that_of_any(name: bytes, odd: Outcome | None) -> None:
+    (job,) = group(
+        Transfer(Pfn.parse(b"fdt://a//%s%d" % (name, number)), Pfn.parse(b"fdt://[::1]:5/%s%d" % (name, number)))
+        for number in range(3)
+    )
+    outcomes = {n: Outcome(n, State.DONE, n, n, checksum=f"adler32:{n:08x}", finished=1.0 / 3) for n in range(3)}
+    if odd is not None:
+        outcomes[1] = odd
+    progress = Progress(Stage.ENDED, 3, 3, 0, 0, 9, 9, STREAMS)
+    made = collect(
+        job.transfers,
+        [JobResult(job, "ab" * 16, outcomes, (), progress, (), {}, 2.0)],
+        began=1.0,
+        seconds=2.0,
+        is_stopped=False,
+    )
+    assert json.loads(b"".join(encode_json(made, "monitor"))) == encode_result(made, "monitor")
+
+
+def test_the_json_of_unfinished_files() -> None:
+    for made in (result(is_stopped=True), fail_all(TRANSFERS, MISSING, began=1.0), fail_all((), MISSING, began=1.0)):
+        assert json.loads(b"".join(encode_json(made))) == json.loads(json.dumps(encode_result(made)))
 
 
 def test_a_run_that_could_not_begin_fails_every_file() -> None:

@@ -96,6 +96,17 @@ def test_rows_can_be_made_of_columns() -> None:
     assert "Row(index=5" in repr(made)
 
 
+def test_fields_that_another_kind_has_too_can_go_on_as_they_are() -> None:
+    @dataclass(frozen=True, slots=True)
+    class Less:
+        index: int
+        kept: tuple[int, ...] = ()
+        size: int = 0
+
+    kept = Columns.of(Row, [Row(1, b"a", Colour.RED, size=7), Row(2, b"b", Colour.RED, kept=(3,))])
+    assert kept.as_kind(Less) == (Less(1, size=7), Less(2, (3,)))
+
+
 def test_equal_rows_are_equal_however_they_are_kept() -> None:
     row = Row(1, b"a", Colour.RED)
     cut = Columns.of(Row, [Row(0, b"z", Colour.RED, size=9), row])[1:]

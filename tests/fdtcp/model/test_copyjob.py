@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fdtcp.errors import BadCopyjob
+from fdtcp.model import copyjob
 from fdtcp.model.copyjob import check_doubles, parse_copyjob
 from fdtcp.model.pfn import Pfn
 from fdtcp.model.transfer import Transfer
@@ -110,6 +111,52 @@ def test_whatever_is_in_the_file_it_is_read_or_refused(content: bytes) -> None:
         assert parse_copyjob(content, "job")
     except BadCopyjob:
         pass
+
+
+PIECES = st.sampled_from(
+    [
+        "a",
+        "b",
+        "A:8444",
+        "[::1]",
+        "a:0",
+        "/x",
+        "/y",
+        "//x",
+        "/d/../x",
+        "/d/./x",
+        "/.",
+        "/..",
+        "/d/",
+        "",
+        "#",
+        "/" + "n" * 4095,
+    ]
+)
+
+
+@given(st.lists(st.tuples(PIECES, PIECES, PIECES, PIECES), max_size=4), st.sampled_from([" ", "\t", "  "]))
+def test_plain_lines_are_read_as_all_lines_are(lines: list[tuple[str, ...]], blank: str) -> None:
+    content = "\n".join(f"fdt://{a}{b}{blank}fdt://{c}{d}" for a, b, c, d in lines).encode()
+    plain = copyjob._read_plain(content)
+    # With a comment each line is looked at by itself.
+    with_comment = b"# all the same\n" + content
+    assert copyjob._read_plain(with_comment) is None
+    try:
+        read = parse_copyjob(with_comment, "job")
+    except BadCopyjob:
+        assert plain is None
+    else:
+        assert parse_copyjob(content, "job") == read
+        assert plain is None or plain == read
+
+
+def test_a_large_copyjob_is_read_in_bites(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = b"".join(b"fdt://a/%d fdt://b/%d\r\n" % (number, number) for number in range(100))
+    monkeypatch.setattr(copyjob, "_BITE_BYTES", 50)
+    plain = copyjob._read_plain(content)
+    assert plain is not None
+    assert [one.source.path for one in plain] == [b"/%d" % number for number in range(100)]
 
 
 WORDS = st.text(
