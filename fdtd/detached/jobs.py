@@ -265,14 +265,14 @@ class DetachedJobs:
     def _bury(self, job: StoredJob, state: StateFile) -> None:
         """End a job that died with a daemon: what its sessions had made final is, the rest has failed."""
         wanted = self._store.wanted(job.id, 0, job.files)
-        parts = dict(zip(group(_transfers(wanted)), job.parts, strict=False))
-        for one, part in parts.items():
+        parts = list(zip(group(_transfers(wanted)), job.parts, strict=False))
+        for one, part in parts:
             self._store.record(job.id, _known(one, SessionKey(job.dn, job.account, part.id, Side.DESTINATION), state))
         why = DaemonLost("the destination's daemon was restarted while the job ran")
         left = self._store.without_end(job.id)
         self._store.record(job.id, [_failed(at, why.problem(Side.DESTINATION, Phase.TRANSFER)) for at in left])
         ends = {one.index: one for one in self._store.outcomes(job.id, 0, job.files)}
-        counted = [_count(one, part, ends) for one, part in parts.items()]
+        counted = [_count(one, part, ends) for one, part in parts]
         self._store.end(job.id, counted, time.time(), max(0.0, time.time() - job.began), cancelled=False)
         _log.warning("event=detached-buried job=%s dn=%r unfinished=%d", job.job, job.dn, len(left))
 
