@@ -28,7 +28,7 @@ peer.
 def render() -> str:
     """Return the page."""
     from fdtcp import stages
-    from fdtd.mover import receiver, sender
+    from fdtd.mover import arrival, sender
     from fdtd.sessions import machine
 
     pages: list[tuple[str, str, list[Move]]] = [
@@ -36,8 +36,8 @@ def render() -> str:
         ("A session, as a daemon keeps it", "fdtd/sessions/machine.py", _moves(machine.MOVES.items())),
         (
             "A file, as the writer receives it",
-            "fdtd/mover/receiver.py",
-            [(state, "", after) for state, targets in receiver.MOVES.items() for after in _in_order(targets)],
+            "fdtd/mover/arrival.py",
+            [(state, "", after) for state, targets in arrival.MOVES.items() for after in _in_order(targets)],
         ),
         (
             "A stream, as the reader sees the writer's frames (it is leaving once it has said BYE itself)",

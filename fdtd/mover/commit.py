@@ -5,6 +5,8 @@ safe before the outcome is said.
 
     dress (mode, time)  ->  sync  ->  publish (rename)  ->  sync names  ->  outcome
 
+Small files come in sheaves, which have their modes and times from the start, and go through the same steps together.
+
 With `batch` both syncs are those of the whole file system, once for all files of an epoch; with `file` each file and
 directory is synced by itself; with `none` neither happens, and the report says so.  A sync that fails is never tried
 again: the kernel reports a lost write once and then believes itself.  So every file since the last good sync fails,
@@ -14,13 +16,13 @@ gone already, and removing the new one, which is complete and whose bytes were s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fdtcp.errors import FdtError
-from fdtcp.model.order import Sync
-from fdtd.storage.base import Committable, Volume
+from fdtcp.model.order import DestinationFile, Sync
+from fdtd.storage.base import Bundle, Committable, Volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,19 @@ class Item:
     mode: int
     mtime_ns: int
     replace: bool  # an existing destination may be replaced
+
+
+@dataclass(slots=True)
+class Sheaf:
+    """Verified small files that were written together; never for `sync=file`, and they replace nothing."""
+
+    bundle: Bundle
+    files: dict[int, tuple[DestinationFile, int]] = field(default_factory=dict)  # by number, with checksums
+    size: int = 0  # bytes
+    error: FdtError | None = None  # of all files
+    errors: Mapping[int, FdtError] = field(default_factory=dict)  # of single ones, by number
+    published: bool = False
+    failed: int = 0  # how many of them, once it has been said
 
 
 @dataclass(slots=True)
@@ -50,8 +65,9 @@ def commit(
     on_lost: Lost,
     turn: AbstractContextManager[object] | None = None,
     lost: Mapping[int, FdtError] | None = None,
+    sheaves: Sequence[Sheaf] = (),
 ) -> list[tuple[Item, FdtError | None]]:
-    """Make an epoch of files safe; returns each with its error.
+    """Make an epoch of files safe; returns each with its error, those of sheaves are left in them.
 
     `on_lost` hears of volumes whose sync failed: files on them that are still being written have failed too.  `turn` is
     held for the steps that are many short system calls, not for the syncs.  `lost`: what syncs have said already, of
@@ -63,18 +79,11 @@ def commit(
     with turn:
         for step in steps:
             _try(step, lambda item: item.partial.dress(item.mode, item.mtime_ns))
-    _sync(steps, sync, on_lost, lambda item: item.partial.sync())
+    _sync(steps, sheaves, sync, on_lost, lambda item: item.partial.sync())
     with turn:
-        for step in steps:
-            step.published = _try(step, lambda item: item.partial.publish(replace=item.replace))
-    _sync(steps, sync, on_lost, lambda item: item.partial.sync_name())
-    for step in steps:
-        if step.error is None:
-            step.item.partial.settle()
-        elif not step.published:
-            step.item.partial.remove()
-        elif not step.item.replace:
-            step.item.partial.retract()
+        _publish(steps, sheaves)
+    _sync(steps, sheaves, sync, on_lost, lambda item: item.partial.sync_name())
+    _end(steps, sheaves)
     return [(step.item, step.error) for step in steps]
 
 
@@ -90,7 +99,33 @@ def _try(step: _Step, act: Callable[[Item], None]) -> bool:
     return True
 
 
-def _sync(steps: list[_Step], sync: Sync, on_lost: Lost, sync_one: Callable[[Item], None]) -> None:
+def _publish(steps: list[_Step], sheaves: Sequence[Sheaf]) -> None:
+    for step in steps:
+        step.published = _try(step, lambda item: item.partial.publish(replace=item.replace))
+    for sheaf in sheaves:
+        if sheaf.error is None:
+            sheaf.errors, sheaf.published = sheaf.bundle.publish(), True
+
+
+def _end(steps: list[_Step], sheaves: Sequence[Sheaf]) -> None:
+    """Settle what is safe, and take away what is not."""
+    for step in steps:
+        if step.error is None:
+            step.item.partial.settle()
+        elif not step.published:
+            step.item.partial.remove()
+        elif not step.item.replace:
+            step.item.partial.retract()
+    for sheaf in sheaves:
+        if sheaf.error is None:
+            sheaf.bundle.settle()
+        elif sheaf.published:
+            sheaf.bundle.retract()
+
+
+def _sync(
+    steps: list[_Step], sheaves: Sequence[Sheaf], sync: Sync, on_lost: Lost, sync_one: Callable[[Item], None]
+) -> None:
     """Make safe what was done so far, in the way that the policy says."""
     if sync is Sync.NONE:
         return
@@ -99,6 +134,7 @@ def _sync(steps: list[_Step], sync: Sync, on_lost: Lost, sync_one: Callable[[Ite
             _try(step, sync_one)
         return
     volumes = {id(step.item.partial.volume): step.item.partial.volume for step in steps if step.error is None}
+    volumes |= {id(sheaf.bundle.volume): sheaf.bundle.volume for sheaf in sheaves if sheaf.error is None}
     for volume in volumes.values():
         try:
             volume.sync()
@@ -106,4 +142,7 @@ def _sync(steps: list[_Step], sync: Sync, on_lost: Lost, sync_one: Callable[[Ite
             for step in steps:
                 if step.item.partial.volume is volume and step.error is None:
                     step.error = exc
+            for sheaf in sheaves:
+                if sheaf.bundle.volume is volume and sheaf.error is None:
+                    sheaf.error = exc
             on_lost(volume, exc)

@@ -220,24 +220,21 @@ def encode_batch(number: int, entries: Sequence[Entry], content: bytes | memoryv
     return [encode_header(head), table, content]
 
 
-def decode_batch(header: Header, payload: memoryview) -> list[tuple[Entry, memoryview]]:
-    """Return the files of a batch with their contents (views into `payload`).  Raises ProtocolViolation."""
+def decode_batch(header: Header, payload: memoryview) -> tuple[list[Entry], memoryview]:
+    """Return the files of a batch, and their contents (a view into `payload`), one behind the other.
+
+    Raises ProtocolViolation.
+    """
     start = header.files * ENTRY_BYTES
     if start > len(payload):
         raise ProtocolViolation("a batch that is shorter than its table")
     table = payload[:start]
     check_payload(header, table)
-    files = []
-    for fields in _ENTRY.iter_unpack(table):
-        entry = Entry(*fields)
-        end = start + entry.size
-        if end > len(payload):
-            raise ProtocolViolation("a batch that is shorter than its files")
-        files.append((entry, payload[start:end]))
-        start = end
-    if start != len(payload):
-        raise ProtocolViolation("a batch that is longer than its files")
-    return files
+    entries = [*map(Entry._make, _ENTRY.iter_unpack(table))]
+    expected, found = start + sum([entry[1] for entry in entries]), len(payload)
+    if expected != found:
+        raise ProtocolViolation(f"a batch that is {'shorter' if expected > found else 'longer'} than its files")
+    return entries, payload[start:]
 
 
 def encode_end(file: int, end: End) -> bytes:

@@ -16,12 +16,13 @@ from typing import Final, Protocol
 from fdtcp.errors import DestinationExists, FdtError, Phase, Problem, Side
 from fdtcp.model.order import Action, DestinationFile, Extent, KeptPartial, OnExists, Outcome, Policy
 from fdtcp.model.order import State as End
-from fdtd.mover.commit import Item
+from fdtd.mover.arrival import Arrival, State
+from fdtd.mover.commit import Item, Sheaf
 from fdtd.mover.frames import SMALL_FILE_BYTES, Header
 from fdtd.mover.holding import Holding
 from fdtd.mover.log import Log
 from fdtd.mover.preflight import Decision
-from fdtd.mover.receiver import LEAST_BLOCK_BYTES, Arrival, Fate, Receiver, Reply, State
+from fdtd.mover.receiver import LEAST_BLOCK_BYTES, Fate, Receiver, Reply
 from fdtd.mover.streams import StreamBroken
 from fdtd.mover.sums import COMPARING_SUM, sum_of
 from fdtd.storage.base import Committable, Destinations, Existing, Partial, Volume
@@ -62,6 +63,7 @@ class Landing:
         self.epoch_files = self.most_open = 1 << 30  # with so many an epoch is closed; so many may be open (`room`)
         self._coming = 0  # files in frames that are being handled
         self.on_verified: Callable[[Item, int], None] = lambda _item, _size: None
+        self.on_sheaf: Callable[[Sheaf], None] = lambda _sheaf: None
         self.on_all_final: Callable[[], None] = lambda: None
         self.discard = False
         self.destinations = destinations
@@ -77,9 +79,12 @@ class Landing:
         """Take over a file as pre-flight decided."""
         verdict = decision.verdict
         with self.lock:
-            arrival = self.receiver.expect(file, verdict.action, verdict.kept)
             self.open_files += 1
             self.waiting += 1
+            if verdict.action is Action.SEND and file.size <= SMALL_FILE_BYTES and not verdict.kept:
+                self.receiver.expect_plain(file)
+                return
+            arrival = self.receiver.expect(file, verdict.action, verdict.kept)
             if decision.partial is not None:
                 self.holdings[file.index] = Holding(file, decision.partial, True, list(verdict.kept))
             if verdict.problem is not None:
@@ -227,15 +232,17 @@ class Landing:
         """
         with self.lock:
             if self.receiver.arrival(file).told is not State.VERIFIED:
-                self._fail(file, problem)
+                self.fail_verified(file, problem)
 
-    def _fail(self, file: int, problem: Problem) -> None:
+    def fail_verified(self, file: int, problem: Problem) -> None:
+        """Decide that a file failed, for the committer; call with the lock."""
         if self.receiver.fail(file, problem):
             self._conclude_failed(self.receiver.arrivals[file])
 
     def fail_open(self, problem: Problem) -> None:
         """Fail all files that still wait for bytes."""
         with self.lock:
+            self.receiver.arrivals.remember_all()
             for file, arrival in self.receiver.arrivals.items():
                 if arrival.is_open:
                     self.fail(file, problem)
@@ -253,11 +260,12 @@ class Landing:
         with self.lock:
             self.uncommitted -= len(items)
             for item in items:
-                self._fail(item.file, problem)
+                self.fail_verified(item.file, problem)
 
     def fail_unjournalled_small(self, problem: Problem) -> None:
         """Fail the open files that are too small for a journal to be worth it."""
         with self.lock:
+            self.receiver.arrivals.remember_all()
             for file, arrival in self.receiver.arrivals.items():
                 if arrival.is_open and arrival.file.size <= SMALL_FILE_BYTES:
                     self.fail(file, problem)
@@ -281,7 +289,7 @@ class Landing:
                     same = arrival.action is Action.COMPARE
                     self._conclude(arrival, End.SKIPPED if same else End.DONE, None, now, item.partial.promise)
                 else:
-                    self._fail(item.file, error.problem(Side.DESTINATION, Phase.COMMIT))
+                    self.fail_verified(item.file, error.problem(Side.DESTINATION, Phase.COMMIT))
             self.lock.notify_all()
         for item in unused:
             item.partial.close()

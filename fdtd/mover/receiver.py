@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
 from fdtcp.errors import ChecksumMismatch, FdtError, Phase, Problem, ProtocolViolation, Side, SourceChanged
 from fdtcp.model.order import Action, DestinationFile, Extent
+from fdtd.mover.arrival import Arrival, State
+from fdtd.mover.arrivals import Arrivals
 from fdtd.mover.frames import SMALL_FILE_BYTES, End, Entry
 from fdtd.mover.sums import Sum
 
@@ -29,26 +30,6 @@ MAX_REFUSALS: Final = 4
 # blocks has.  Some more are for short ones beside parts that were kept, and at the end of a file.
 LEAST_BLOCK_BYTES: Final = 64 << 10
 _SPARE_BLOCKS: Final = 1024
-
-
-class State(Enum):
-    """How far one file is at the destination."""
-
-    EXPECTED = "expected"
-    RECEIVING = "receiving"
-    COMPARING = "comparing"
-    VERIFIED = "verified"  # complete, and as the source read it; not safe yet
-    FINAL = "final"  # its outcome has been decided
-
-
-# Legal moves; an absent one is an error of ours.
-MOVES: Final = {
-    State.EXPECTED: {State.RECEIVING, State.COMPARING, State.VERIFIED, State.FINAL},
-    State.RECEIVING: {State.VERIFIED, State.FINAL},
-    State.COMPARING: {State.VERIFIED, State.FINAL},
-    State.VERIFIED: {State.FINAL},
-    State.FINAL: set[State](),
-}
 
 
 class Reply(Enum):
@@ -67,41 +48,6 @@ class Fate(Enum):
     CONTEST = "contest"  # another stream owns it: end that one first, then ask again
 
 
-@dataclass(slots=True)
-class Arrival:
-    """One expected file."""
-
-    file: DestinationFile
-    action: Action
-    checksum: Sum
-    kept: dict[int, Extent]  # what an earlier attempt left, unless it was refused
-    kept_starts: list[int]  # their sorted offsets, and those of refused ones
-    state: State = State.EXPECTED
-    parts: dict[int, tuple[int, int]] = field(default_factory=dict)  # verified; offset: (length, value)
-    starts: list[int] = field(default_factory=list)  # sorted offsets of `parts` and `owned`
-    owned: dict[int, tuple[int, int]] = field(default_factory=dict)  # offset: (length, stream)
-    verified: int = 0  # bytes in `parts`
-    moved: int = 0
-    kept_bytes: int = 0
-    end: End | None = None
-    value: int = 0  # of the whole file, once verified
-    refusals: dict[int, int] = field(default_factory=dict)
-    doubted: int = 0  # refusals for which an older FILE_END has been disregarded
-    problem: Problem | None = None
-    told: State | None = None  # the last state that `landing` acted upon
-
-    def move(self, state: State) -> None:
-        """Go on to `state`."""
-        if state not in MOVES[self.state]:
-            raise AssertionError(f"file {self.file.index} cannot go from {self.state} to {state}")
-        self.state = state
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it still waits for bytes."""
-        return self.state in (State.EXPECTED, State.RECEIVING, State.COMPARING)
-
-
 class Receiver:
     """All files that a writer was told to expect."""
 
@@ -110,26 +56,35 @@ class Receiver:
         self._least_block = least_block
         self._checksum = checksum
         self._comparing = comparing
-        self.arrivals: dict[int, Arrival] = {}
+        self.arrivals = Arrivals(lambda file: Arrival(file, Action.SEND, checksum, {}, []))
         self._owners: dict[int, set[tuple[int, int]]] = {}  # stream: {(file, offset)}
 
     # --- what is expected ---------------------------------------------------------------------------------------
 
     def expect(self, file: DestinationFile, action: Action, kept: Iterable[Extent] = ()) -> Arrival:
         """Expect one file.  Raises ProtocolViolation for one that is expected already."""
-        if file.index in self.arrivals:
-            raise ProtocolViolation(f"file {file.index} is expected twice")
+        self._check_new(file)
         checksum = self._comparing if action is Action.COMPARE else self._checksum
         extents = {extent.offset: extent for extent in kept}
         arrival = Arrival(file, action, checksum, extents, sorted(extents))
         self.arrivals[file.index] = arrival
         return arrival
 
+    def expect_plain(self, file: DestinationFile) -> None:
+        """Expect a small file of which nothing is there.  Raises ProtocolViolation for one that is expected already."""
+        self._check_new(file)
+        self.arrivals.expect_plain(file)
+
+    def _check_new(self, file: DestinationFile) -> None:
+        if self.arrivals.knows(file.index):
+            raise ProtocolViolation(f"file {file.index} is expected twice")
+
     def arrival(self, file: int) -> Arrival:
         """Return the file of that index.  Raises ProtocolViolation."""
-        if (arrival := self.arrivals.get(file)) is None:
-            raise ProtocolViolation(f"file {file} is not expected")
-        return arrival
+        try:
+            return self.arrivals[file]
+        except KeyError:
+            raise ProtocolViolation(f"file {file} is not expected") from None
 
     # --- blocks -------------------------------------------------------------------------------------------------
 

@@ -265,10 +265,10 @@ class ReceivingStream:
         payload = self._buffer[: header.length]
         self._rate.wait(header.length)
         read_exactly(self._stream, payload)
-        files = decode_batch(header, payload)
-        self.moved += sum(entry.size for entry, _ in files)
+        entries, contents = decode_batch(header, payload)
+        self.moved += len(contents)
         with self._landing.turn:
-            refused = self._smalls.take(files)
+            refused = self._smalls.take(entries, contents)
         answers = [encode_header(Header(Kind.NAK, OF_BATCH, 0, entry.file, 0, entry.size)) for entry in refused]
         answers.append(encode_header(Header(Kind.ACK, OF_BATCH, 0, header.file)))
         send_all(self._stream, b"".join(answers))

@@ -11,13 +11,15 @@ import resource
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final
 
 from fdtcp.model.order import Sync
 from fdtd.mover.checkpoints import Checkpoints
-from fdtd.mover.commit import Item, commit
+from fdtd.mover.commit import Item, Sheaf, commit
 from fdtd.mover.landing import Landing
 from fdtd.mover.log import Log
+from fdtd.mover.sheaves import Sheaves
 
 # An outcome waits for its epoch: this long is what a user bears to see "0 done" for (WIRE.md).
 EPOCH_S: Final = 10.0
@@ -42,6 +44,17 @@ CHECKPOINT_S: Final = 3.0
 _TICK_S: Final = 0.25
 
 
+@dataclass(slots=True)
+class Epoch:
+    """What is made safe together."""
+
+    items: list[Item] = field(default_factory=list)
+    sheaves: list[Sheaf] = field(default_factory=list)
+    files: int = 0
+    bytes: int = 0
+    began: float = 0.0
+
+
 class Committer:
     """Takes verified files, makes them safe in epochs."""
 
@@ -49,10 +62,9 @@ class Committer:
         self._sync = sync
         self._landing = landing
         self._checkpoints = Checkpoints(landing)
+        self._sheaves = Sheaves(landing)
         self._log = log
-        self._items: list[Item] = []
-        self._bytes = 0
-        self._began = 0.0
+        self._epoch = Epoch()
         self._rest_until = 0.0
         self._wake = threading.Condition()
         self._stopped = False
@@ -63,6 +75,7 @@ class Committer:
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
         self.is_last: Callable[[], bool] = lambda: False  # whether no file is left to wait for
         landing.on_verified = self.add
+        landing.on_sheaf = self.add_sheaf
 
     def start(self) -> None:
         """Begin."""
@@ -71,54 +84,68 @@ class Committer:
     def add(self, item: Item, size: int) -> None:
         """Take a verified file."""
         with self._wake:
-            if not self._items:
-                self._began = time.monotonic()
-                self._wake.notify()
-            self._items.append(item)
-            self._bytes += size
-            if len(self._items) >= self._most_items:
-                self._wake.notify()
+            self._epoch.items.append(item)
+            self._grow(1, size)
+
+    def add_sheaf(self, sheaf: Sheaf) -> None:
+        """Take verified small files."""
+        with self._wake:
+            self._epoch.sheaves.append(sheaf)
+            self._grow(len(sheaf.files), sheaf.size)
+
+    def _grow(self, files: int, size: int) -> None:
+        epoch = self._epoch
+        if not epoch.files:
+            epoch.began = time.monotonic()
+            self._wake.notify()
+        epoch.files += files
+        epoch.bytes += size
+        if epoch.files >= self._most_items:
+            self._wake.notify()
 
     def nudge(self) -> None:
         """Look again whether the epoch can be closed."""
         with self._wake:
             self._wake.notify()
 
-    def stop(self, timeout: float) -> list[Item]:
-        """Begin no further epoch; returns the files that none was begun for."""
+    def stop(self, timeout: float) -> Epoch:
+        """Begin no further epoch; returns what none was begun for."""
         with self._wake:
             self._stopped = True
-            items, self._items = self._items, []
+            epoch, self._epoch = self._epoch, Epoch()
             self._wake.notify()
         self._thread.join(max(0.0, timeout))
-        return items
+        return epoch
 
     def _run(self) -> None:
+        landing = self._landing
         while True:
             with self._wake:
                 while not self._stopped and not self._is_due():
-                    self._wake.wait(IDLE_S / 2 if self._items else None)
+                    self._wake.wait(IDLE_S / 2 if self._epoch.files else None)
                 if self._stopped:
                     return
-                items, self._items = self._items, []
-                size, self._bytes = self._bytes, 0
+                epoch, self._epoch = self._epoch, Epoch()
             began = time.monotonic()
-            lost = self._checkpoints.wait(items)
-            results = commit(items, self._sync, self._landing.fail_volume, self._landing.turn, lost)
-            with self._landing.turn:
-                self._landing.committed(results)
+            lost = self._checkpoints.wait(epoch.items)
+            results = commit(epoch.items, self._sync, landing.fail_volume, landing.turn, lost, epoch.sheaves)
+            with landing.turn:
+                landing.committed(results)
+                self._sheaves.committed(epoch.sheaves)
             took = time.monotonic() - began
             self._rest_until = began + took + _REST * took
             failed = sum(error is not None for _, error in results)
-            self._log.event("commit", files=len(items), failed=failed, bytes=size, seconds=f"{took:.3f}")
+            failed += sum(sheaf.failed for sheaf in epoch.sheaves)
+            self._log.event("commit", files=epoch.files, failed=failed, bytes=epoch.bytes, seconds=f"{took:.3f}")
 
     def _is_due(self) -> bool:
-        if not self._items:
+        epoch = self._epoch
+        if not epoch.files:
             return False
-        if self._sync is not Sync.BATCH or self._bytes >= EPOCH_BYTES or len(self._items) >= self._most_items:
+        if self._sync is not Sync.BATCH or epoch.bytes >= EPOCH_BYTES or epoch.files >= self._most_items:
             return True
         now = time.monotonic()
-        if now - self._began >= EPOCH_S or self.is_last():
+        if now - epoch.began >= EPOCH_S or self.is_last():
             return True
         return now >= self._rest_until and self._landing.is_idle(IDLE_S)
 

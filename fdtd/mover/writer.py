@@ -27,7 +27,8 @@ from fdtd.mover.control import LIFE_AFTER_EOF_S, Control
 from fdtd.mover.landing import Landing
 from fdtd.mover.log import Log
 from fdtd.mover.preflight import Preflight
-from fdtd.mover.safekeeping import Committer, Keeper
+from fdtd.mover.safekeeping import Committer, Epoch, Keeper
+from fdtd.mover.sheaves import Sheaves
 from fdtd.storage.choose import ChosenDestinations
 from fdtd.storage.paths import Prefixes
 
@@ -207,16 +208,20 @@ class Writer:
         for stream in self._landing.streams:
             stream.end()
         never_begun = self._committer.stop((deadline - time.monotonic()) / 2)
-        self._landing.abandon(never_begun, problem)
+        self._abandon(never_begun, problem)
         self._wait_streams(deadline - _STOP_S / 2)
         # What the streams have completed in the meantime.
-        self._landing.abandon(self._committer.stop(0.0), problem)
+        self._abandon(self._committer.stop(0.0), problem)
         # Those that were never worth a journal go first: they take no time.
         self._landing.fail_unjournalled_small(problem)
         self._keeper.stop(deadline - time.monotonic())
         if not self._control.discard:
             self._keeper.flush(deadline)
         self._landing.fail_open(problem)
+
+    def _abandon(self, epoch: Epoch, problem: Problem) -> None:
+        self._landing.abandon(epoch.items, problem)
+        Sheaves(self._landing).abandon(epoch.sheaves, problem)
 
     def _wait_streams(self, deadline: float) -> None:
         with self._landing.lock:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from fdtcp.errors import FdtError
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -152,6 +154,39 @@ class Partial(Committable, Protocol):
         """Look at it.  Raises DestinationFailed."""
 
 
+class Bundle(Protocol):
+    """Small files of one volume that are written whole, and made safe together.
+
+    None of them has a name before it is published, so nothing is left of them whenever the program ends, and nobody
+    else can have touched them.
+    """
+
+    @property
+    def volume(self) -> Volume:
+        """Where they live; to be asked only after a file was written."""
+
+    def write(self, path: bytes, mode: int, mtime_ns: int, content: memoryview) -> bool:
+        """Write a whole file with mode and time; False if that has to be done as for any other file, by `claim`.
+
+        Its number in `publish` and `retract` is how many were written before it.
+        """
+
+    def drop(self, number: int) -> None:
+        """Forget one file."""
+
+    def publish(self) -> dict[int, FdtError]:
+        """Put all in place where nothing is yet; returns what failed: DestinationExists, DestinationFailed, ..."""
+
+    def settle(self) -> None:
+        """Note that everything about them is safe."""
+
+    def retract(self) -> None:
+        """Remove them again after they were put in place, because that could not be made safe."""
+
+    def close(self) -> None:
+        """Give back what is open; once."""
+
+
 class Destinations(Protocol):
     """The writing half of a back end."""
 
@@ -173,6 +208,9 @@ class Destinations(Protocol):
 
     def claim_left(self, path: bytes) -> Partial | None:
         """Claim what an earlier attempt left, as it is; None if there is nothing.  Raises as `claim`."""
+
+    def bundle(self) -> Bundle | None:
+        """Return an empty bundle; None where files cannot be written without a name."""
 
     def close(self) -> None:
         """Give back what is cached."""

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from typing import Final
 
 from fdtcp.model.order import Mapped
-from fdtd.storage.base import Destinations, Existing, Partial, Site, Source, Sources
+from fdtd.storage.base import Bundle, Destinations, Existing, Partial, Site, Source, Sources
 from fdtd.storage.mapping import SEQUENTIAL, PrefixMap
 from fdtd.storage.null import NULL, ZERO, NullDestinations, ZeroSource
 from fdtd.storage.paths import Prefixes
 from fdtd.storage.posix_destination import PosixDestinations
 from fdtd.storage.posix_source import PosixSources
+
+_DEVICES: Final = NULL.rpartition(b"/")[0]
 
 
 class ChosenSources:
@@ -84,11 +87,20 @@ class ChosenDestinations:
         """Claim what an earlier attempt left."""
         return self._of(path).claim_left(path)
 
+    def bundle(self) -> Bundle:
+        """Return a bundle that takes files of the file system, and no others."""
+        return self._posix.bundle(self._is_plain)
+
     def close(self) -> None:
         """Give back what is cached."""
         self._posix.close()
         for other in self._others.values():
             other.close()
+
+    def _is_plain(self, path: bytes) -> bool:
+        """Whether a path, and all of its directory, is the file system's."""
+        above = path.rpartition(b"/")[0]
+        return above != _DEVICES and self._map.find(above + b"/any") is None
 
     def _of(self, path: bytes) -> Destinations:
         if path == NULL:

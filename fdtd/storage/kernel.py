@@ -23,6 +23,11 @@ _RESOLVE_NO_MAGICLINKS: Final = 0x02
 _RESOLVE_NO_SYMLINKS: Final = 0x04
 _RESOLVE_BENEATH: Final = 0x08
 
+# linux/fcntl.h
+_AT_FDCWD: Final = -100
+_AT_SYMLINK_FOLLOW: Final = 0x400
+_AT_EMPTY_PATH: Final = 0x1000
+
 # openat2 answers EAGAIN when a rename elsewhere raced with the walk; three in a row are an attack, or hopeless.
 _OPEN_ATTEMPTS: Final = 4
 
@@ -46,6 +51,8 @@ _libc.syscall.restype = ctypes.c_long
 # Said once: guessing the types at each call takes longer than the call.
 _renameat2: Final = _libc.renameat2
 _renameat2.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+_linkat: Final = _libc.linkat
+_linkat.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_int)
 
 
 def open_beneath(directory: int, path: bytes, flags: int, mode: int = 0) -> int:
@@ -87,6 +94,18 @@ def rename_without_clobber(directory: int, old: bytes, new: bytes) -> None:
             raise NoSafeRename(exc.errno, exc.strerror, new) from exc
         raise
     os.unlink(old, dir_fd=directory)
+
+
+def name_file(descriptor: int, directory: int, name: bytes) -> None:
+    """Give a file that was opened without a name one, never that of another.  Raises OSError (EEXIST)."""
+    if _linkat(descriptor, b"", directory, name, _AT_EMPTY_PATH) == 0:
+        return
+    if ctypes.get_errno() == errno.ENOENT:
+        # Before Linux 6.10 that needs a capability; the way through /proc needs none.
+        path = b"/proc/self/fd/%d" % descriptor
+        if _linkat(_AT_FDCWD, path, directory, name, _AT_SYMLINK_FOLLOW) == 0:
+            return
+    raise _os_error(name)
 
 
 def sync_file_system(descriptor: int) -> None:

@@ -116,5 +116,8 @@ class NullDestinations:
     def claim_left(self, path: bytes) -> None:
         """Return that nothing is ever left."""
 
+    def bundle(self) -> None:
+        """Return none: what is dropped need not be bundled."""
+
     def close(self) -> None:
         """Do nothing."""

@@ -11,6 +11,7 @@ import os
 import stat
 import threading
 import time
+from collections.abc import Callable
 from typing import Final
 
 from fdtcp.errors import (
@@ -24,6 +25,7 @@ from fdtcp.errors import (
 from fdtd.storage.base import Site
 from fdtd.storage.names import is_temporary, journal_of_partial, partial_name
 from fdtd.storage.paths import Directories, Directory, Prefixes
+from fdtd.storage.posix_bundle import PosixBundle
 from fdtd.storage.posix_existing import PosixExisting
 from fdtd.storage.posix_partial import FileSystem, PosixPartial, destination_error
 from fdtd.storage.posix_source import facts_of, kind_of
@@ -129,6 +131,10 @@ class PosixDestinations:
     def claim_left(self, path: bytes) -> PosixPartial | None:
         """Claim what an earlier attempt left, as it is; None if there is nothing.  Raises as `claim`."""
         return self._claim(path, 0, start_over=False)
+
+    def bundle(self, takes: Callable[[bytes], bool] = lambda _path: True) -> PosixBundle:
+        """Return an empty bundle; `takes`: which paths are ours at all."""
+        return PosixBundle(self._directories, self._volume, takes)
 
     def close(self) -> None:
         """Close cached directories and volumes."""

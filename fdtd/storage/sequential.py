@@ -151,6 +151,9 @@ class SequentialDestinations:
         left = self._posix.claim_left(path)
         return None if left is None else SequentialPartial(left, path, self._exists)
 
+    def bundle(self) -> None:
+        """Return none: each file is a stream of its own."""
+
     def close(self) -> None:
         """Close cached directories."""
         self._posix.close()

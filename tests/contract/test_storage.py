@@ -265,3 +265,36 @@ def test_an_empty_file_is_a_file(destination: DestinationCase) -> None:
     partial.close()
     if destination.keeps:
         assert destination.read() == b""
+
+
+def test_a_bundle_is_invisible_until_it_is_published_and_replaces_nothing(destination: DestinationCase) -> None:
+    for content in (b"first", b"second"):
+        bundle = destination.destinations.bundle()
+        if bundle is None or destination.in_order:
+            assert bundle is None or not bundle.write(destination.path, 0o640, 5, memoryview(b"refused"))
+            return
+        assert bundle.write(destination.path, 0o640, 5, memoryview(content))
+        assert destination.read() == (None if content == b"first" else b"first")
+        bundle.volume.sync()
+        assert [error.code for error in bundle.publish().values()] == ["destination-exists"] * (content == b"second")
+        bundle.volume.sync()
+        bundle.settle()
+        bundle.close()
+        assert destination.read() == b"first"
+        existing = destination.destinations.look(destination.path).existing
+        assert existing is not None and (existing.mtime_ns, existing.mode) == (5, 0o640)
+
+
+def test_a_bundle_that_is_closed_or_retracted_leaves_nothing(destination: DestinationCase) -> None:
+    for publish in (False, True):
+        bundle = destination.destinations.bundle()
+        if bundle is None or destination.in_order:
+            assert bundle is None or not bundle.write(destination.path, 0o640, 5, memoryview(b"refused"))
+            return
+        assert bundle.write(destination.path, 0o640, 5, memoryview(b"content"))
+        if publish:
+            bundle.publish()
+            bundle.retract()
+        bundle.close()
+        assert destination.read() is None
+        assert destination.destinations.claim_left(destination.path) is None

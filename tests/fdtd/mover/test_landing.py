@@ -12,13 +12,14 @@ import pytest
 
 from fdtcp.errors import DestinationFailed, Phase, Side, SourceChanged, StreamsLost
 from fdtcp.model.order import Action, DestinationFile, Policy, State
-from fdtd.mover.commit import Item
+from fdtd.mover.commit import Item, Sheaf
 from fdtd.mover.comparing import Comparing
 from fdtd.mover.frames import End, Entry, Header, Kind
 from fdtd.mover.landing import Landing
 from fdtd.mover.log import Log
 from fdtd.mover.preflight import Preflight
 from fdtd.mover.receiver import Reply
+from fdtd.mover.sheaves import Sheaves
 from fdtd.mover.smalls import Smalls
 from fdtd.mover.streams import StreamBroken
 from fdtd.storage.choose import ChosenDestinations
@@ -128,19 +129,19 @@ def test_a_small_file_belongs_to_the_thread_that_writes_it(landing: Landing, tmp
     expect(landing, tmp_path / "file", size=100)
     smalls = Smalls(landing)
     entry = Entry(0, 100, zlib.adler32(content), 5)
-    items: list[Item] = []
-    landing.on_verified = lambda item, _size: items.append(item)
-    batch = [(entry, memoryview(content))]
+    sheaves: list[Sheaf] = []
+    landing.on_sheaf = sheaves.append
     landing.users[0] = 1  # a thread of a stream that seemed dead is in the middle of it
     with pytest.raises(StreamBroken):
-        smalls.take(batch)
+        smalls.take([entry], memoryview(content))
     assert not os.listdir(tmp_path)
     del landing.users[0]
-    smalls.take(batch)
-    smalls.take(batch)
-    assert len(items) == 1
-    landing.abandon(items, LOST)
+    smalls.take([entry], memoryview(content))
+    smalls.take([entry], memoryview(content))
+    assert len(sheaves) == 1
+    Sheaves(landing).abandon(sheaves, LOST)
     assert not os.listdir(tmp_path)
+    assert [one.problem for one in landing.outcomes] == [LOST]
 
 
 def test_what_exists_is_open_while_it_is_read(landing: Landing, tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from fdtcp.errors import ProtocolViolation
 from fdtcp.model.order import Action, Checksum, DestinationFile, Extent
+from fdtd.mover.arrival import MOVES, State
 from fdtd.mover.frames import End, Entry
-from fdtd.mover.receiver import MAX_REFUSALS, MOVES, Fate, Receiver, Reply, State
+from fdtd.mover.receiver import MAX_REFUSALS, Fate, Receiver, Reply
 from fdtd.mover.sums import sum_of
 
 ADLER = sum_of(Checksum.ADLER32)

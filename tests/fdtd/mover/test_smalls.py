@@ -1,4 +1,4 @@
-"""Small files on the writer's side: failures touch only the file that they are about."""
+"""Small files on the writer's side, by both ways: failures touch only the file that they are about."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from fdtcp.errors import ProtocolViolation
-from fdtcp.model.order import DestinationFile, Policy
-from fdtd.mover.commit import Item
+from fdtcp.model.order import DestinationFile, OnExists, Policy, State, Sync
+from fdtd.mover.commit import Item, Sheaf, commit
 from fdtd.mover.frames import Entry
 from fdtd.mover.landing import Landing
 from fdtd.mover.log import Log
-from fdtd.mover.preflight import Decision, Preflight
+from fdtd.mover.preflight import Preflight
 from fdtd.mover.receiver import MAX_REFUSALS
+from fdtd.mover.sheaves import Sheaves
 from fdtd.mover.smalls import Smalls
 from fdtd.storage.choose import ChosenDestinations
 from fdtd.storage.names import partial_name
@@ -25,25 +26,64 @@ from fdtd.storage.paths import Prefixes
 CONTENT = b"some bytes"
 ENTRY = Entry(0, len(CONTENT), zlib.adler32(CONTENT), 5)
 
+SHORT = Policy()
+LONG = Policy(on_exists=OnExists.OVERWRITE)
 
-@pytest.fixture
-def landing(tmp_path: Path) -> Iterator[Landing]:
+
+@pytest.fixture(params=[SHORT, LONG, Policy(sync=Sync.FILE)], ids=["short", "overwrite", "sync each"])
+def landing(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Landing]:
     with Prefixes([os.fsencode(tmp_path)]) as prefixes:
         destinations = ChosenDestinations(prefixes)
-        made = Landing(Policy(), destinations, Log())
-        file = DestinationFile(0, os.fsencode(tmp_path / "to/file"), len(CONTENT), 5, 0o640, b"s")
-        decision: Decision = Preflight(made.policy, destinations).decide(file)
-        made.expect(file, decision)
+        made = Landing(request.param, destinations, Log())
+        expect(made, 0, tmp_path / "to/file")
         yield made
         destinations.close()
 
 
+def expect(landing: Landing, index: int, path: Path) -> None:
+    file = DestinationFile(index, os.fsencode(path), len(CONTENT), 5, 0o640, b"s")
+    landing.expect(file, Preflight(landing.policy, landing.destinations).decide(file))
+
+
 def take(landing: Landing, entry: Entry = ENTRY, content: bytes = CONTENT) -> list[Entry]:
-    return Smalls(landing).take([(entry, memoryview(content))])
+    return Smalls(landing).take([entry], memoryview(content))
+
+
+class Epoch:
+    """Takes what is verified, and commits it."""
+
+    def __init__(self, landing: Landing) -> None:
+        self.landing = landing
+        self.items: list[Item] = []
+        self.sheaves: list[Sheaf] = []
+        landing.on_verified = lambda item, _size: self.items.append(item)
+        landing.on_sheaf = self.sheaves.append
+
+    def commit(self) -> list[tuple[int, State]]:
+        """Commit; returns what is told of each file."""
+        results = commit(self.items, self.landing.policy.sync, self.landing.fail_volume, sheaves=self.sheaves)
+        self.landing.committed(results)
+        Sheaves(self.landing).committed(self.sheaves)
+        self.items.clear()
+        self.sheaves.clear()
+        return [(one.index, one.state) for one in self.landing.take_outcomes()]
 
 
 def codes(landing: Landing) -> list[str]:
     return [one.problem.code for one in landing.outcomes if one.problem]
+
+
+def test_a_file_is_there_when_it_is_committed(landing: Landing, tmp_path: Path) -> None:
+    epoch = Epoch(landing)
+    assert take(landing) == []
+    assert not (tmp_path / "to/file").exists() and landing.waiting == 0 and landing.uncommitted == 1
+    assert epoch.commit() == [(0, State.DONE)]
+    status = (tmp_path / "to/file").stat()
+    assert (tmp_path / "to/file").read_bytes() == CONTENT
+    assert (status.st_mode & 0o7777, status.st_mtime_ns) == (0o640, 5)
+    assert os.listdir(tmp_path / "to") == ["file"]
+    assert landing.open_files == landing.uncommitted == 0 and not landing.holdings and not landing.users
+    assert take(landing) == [] and not epoch.items and not epoch.sheaves, "it comes again, and is not wanted"
 
 
 def test_damage_is_refused_until_the_file_fails(landing: Landing) -> None:
@@ -55,9 +95,17 @@ def test_damage_is_refused_until_the_file_fails(landing: Landing) -> None:
     assert take(landing) == [] and not landing.holdings and not landing.users
 
 
+@pytest.mark.parametrize("landing", [LONG], indirect=True)
 def test_a_directory_in_the_way_fails_the_file(landing: Landing, tmp_path: Path) -> None:
     (tmp_path / "to").mkdir()
     (tmp_path / "to" / os.fsdecode(partial_name(b"file"))).mkdir()
+    assert take(landing) == []
+    assert codes(landing) == ["destination-blocked"]
+    assert not landing.holdings and not landing.users
+
+
+def test_what_is_no_directory_fails_the_file(landing: Landing, tmp_path: Path) -> None:
+    (tmp_path / "to").write_bytes(b"")
     assert take(landing) == []
     assert codes(landing) == ["destination-blocked"]
     assert not landing.holdings and not landing.users
@@ -70,18 +118,46 @@ def test_a_changed_source_leaves_nothing(landing: Landing, tmp_path: Path) -> No
 
 
 def test_a_file_that_stands_twice_in_a_batch_is_written_once(landing: Landing, tmp_path: Path) -> None:
-    items: list[Item] = []
-    landing.on_verified = lambda item, _size: items.append(item)
-    twice = [(ENTRY, memoryview(CONTENT)), (ENTRY, memoryview(b"?" * len(CONTENT)))]
-    assert Smalls(landing).take(twice) == []
-    (item,) = items
-    item.partial.dress(item.mode, item.mtime_ns)
-    item.partial.publish(replace=False)
+    epoch = Epoch(landing)
+    assert Smalls(landing).take([ENTRY, ENTRY], memoryview(CONTENT + b"?" * len(CONTENT))) == []
+    assert epoch.commit() == [(0, State.DONE)]
     assert (tmp_path / "to/file").read_bytes() == CONTENT
-    landing.committed([(item, None)])
 
 
 def test_a_batch_with_a_file_of_nobody_is_refused_as_a_whole(landing: Landing, tmp_path: Path) -> None:
     with pytest.raises(ProtocolViolation):
-        Smalls(landing).take([(ENTRY, memoryview(CONTENT)), (ENTRY._replace(file=7), memoryview(CONTENT))])
+        Smalls(landing).take([ENTRY, ENTRY._replace(file=7)], memoryview(2 * CONTENT))
     assert not landing.users and not os.listdir(tmp_path)
+    assert take(landing) == [] and landing.waiting == 0, "its stream is gone, and another brings it"
+
+
+def test_a_file_of_another_size_is_refused(landing: Landing, tmp_path: Path) -> None:
+    with pytest.raises(ProtocolViolation):
+        take(landing, ENTRY._replace(size=3), CONTENT[:3])
+    assert not landing.users and not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize("landing", [SHORT], indirect=True)
+def test_what_is_not_plain_goes_the_long_way_and_the_rest_does_not_wait(landing: Landing, tmp_path: Path) -> None:
+    expect(landing, 1, tmp_path / "to/damaged")
+    expect(landing, 2, tmp_path / "to/sub/../other")  # refused by any way, at its time
+    expect(landing, 3, tmp_path / "more/plain")
+    epoch = Epoch(landing)
+    entries = [ENTRY._replace(file=number) for number in (0, 1, 3)]
+    damaged = b"?" * len(CONTENT)
+    assert Smalls(landing).take(entries, memoryview(CONTENT + damaged + CONTENT)) == [entries[1]]
+    assert [len(sheaf.files) for sheaf in epoch.sheaves] == [2] and not epoch.items
+    assert take(landing, entries[1]) == [] and len(epoch.items) == 1
+    assert sorted(epoch.commit()) == [(0, State.DONE), (1, State.DONE), (2, State.FAILED), (3, State.DONE)]
+
+
+@pytest.mark.parametrize("landing", [SHORT], indirect=True)
+def test_a_file_system_without_nameless_files_goes_the_long_way(
+    landing: Landing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fdtd.storage.posix_bundle._NAMELESS", os.O_WRONLY | os.O_DIRECTORY)
+    epoch = Epoch(landing)
+    assert take(landing) == []
+    assert len(epoch.items) == 1 and not epoch.sheaves
+    assert epoch.commit() == [(0, State.DONE)]
+    assert os.listdir(tmp_path / "to") == ["file"]

@@ -1,0 +1,82 @@
+"""Small files between their stream and their outcomes: many at once, because each alone would cost more than its bytes.
+
+Decides what becomes of the files of a sheaf when it is complete, safe, or lost; a file that fails is remembered as any
+other file from then on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from fdtcp.errors import Phase, Problem, Side
+from fdtcp.model.order import DestinationFile, Outcome, State
+from fdtd.mover.commit import Sheaf
+from fdtd.mover.landing import Landing
+
+
+class Sheaves:
+    """The sheaves of a writer.  Methods may be called from any thread."""
+
+    def __init__(self, landing: Landing) -> None:
+        self._landing = landing
+
+    def settle(self, sheaf: Sheaf) -> None:
+        """Give files that were written to the committer; those that their stream has lost meanwhile are dropped."""
+        landing = self._landing
+        settle = landing.receiver.arrivals.settle
+        with landing.lock:
+            for number in [number for number, (file, _) in sheaf.files.items() if not settle(file.index)]:
+                sheaf.size -= sheaf.files.pop(number)[0].size
+                sheaf.bundle.drop(number)
+            landing.waiting -= len(sheaf.files)
+            landing.uncommitted += len(sheaf.files)
+            landing.lock.notify_all()
+            if sheaf.files:
+                landing.on_sheaf(sheaf)
+                return
+        sheaf.bundle.close()
+
+    def committed(self, sheaves: Sequence[Sheaf]) -> None:
+        """Take the end of a commit."""
+        landing = self._landing
+        with landing.lock:
+            now = time.time()
+            for sheaf in sheaves:
+                failed = list(sheaf.files if sheaf.error is not None else sheaf.errors)
+                sheaf.failed = len(failed)
+                for number in failed:
+                    error = sheaf.error or sheaf.errors[number]
+                    self._fail(*sheaf.files.pop(number), error.problem(Side.DESTINATION, Phase.COMMIT))
+                self._conclude(sheaf, now)
+            landing.lock.notify_all()
+        for sheaf in sheaves:
+            sheaf.bundle.close()
+
+    def abandon(self, sheaves: Sequence[Sheaf], problem: Problem) -> None:
+        """Fail files that nobody began to commit."""
+        with self._landing.lock:
+            for sheaf in sheaves:
+                for file, value in sheaf.files.values():
+                    self._fail(file, value, problem)
+        for sheaf in sheaves:
+            sheaf.bundle.close()
+
+    def _conclude(self, sheaf: Sheaf, now: float) -> None:
+        """Note what all files that are left have in common: they are safe."""
+        landing = self._landing
+        text = landing.checksum.text
+        files = sheaf.files.values()
+        landing.outcomes += [Outcome(f.index, State.DONE, f.size, f.size, 0, text(value), now) for f, value in files]
+        landing.uncommitted -= len(files)
+        landing.finished_files += len(files)
+        landing.open_files -= len(files)
+        if files and landing.open_files == 0:
+            landing.on_all_final()
+
+    def _fail(self, file: DestinationFile, value: int, problem: Problem) -> None:
+        landing = self._landing
+        arrival = landing.receiver.arrivals.unsettle(file)
+        arrival.moved, arrival.value = file.size, value
+        landing.uncommitted -= 1
+        landing.fail_verified(file.index, problem)
