@@ -78,6 +78,13 @@ def run_fdtd(config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=READY_S, check=False)
 
 
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False  # it went after it had been listed
+
+
 def wait_until(condition: Callable[[], bool], seconds: float = GONE_S) -> bool:
     """Poll a condition that nothing tells us of; say whether it came true."""
     deadline = time.monotonic() + seconds
@@ -192,8 +199,7 @@ class RunningDaemon:
 
     def movers(self) -> list[psutil.Process]:
         """Return the mover processes that it has now."""
-        children = psutil.Process(self.pid).children(recursive=True)
-        return [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+        return [child for child in psutil.Process(self.pid).children(recursive=True) if _is_alive(child)]
 
     def log(self) -> str:
         """Return the daemon's log."""
