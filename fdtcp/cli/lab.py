@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import IO, Final
 
 from fdtcp.errors import Fault, FdtError
+from fdtcp.model.pfn import Address
 
 # A daemon is ready in half a second; a busy machine takes longer.
 READY_WITHIN_S: Final = 20.0
@@ -48,6 +49,8 @@ class LabHost:
 
 SOURCE: Final = LabHost("source", "127.0.0.2", ("127.1.0.2", "127.2.0.2"))
 DESTINATION: Final = LabHost("destination", "127.0.0.3", ("127.1.0.3", "127.2.0.3"))
+# Where their data comes from.
+PEERS: Final = "127.1.0.0/16, 127.2.0.0/16"
 
 
 @dataclass(slots=True)
@@ -63,7 +66,7 @@ class LabDaemon:
     @property
     def authority(self) -> str:
         """Return host:port as a Pfn has it."""
-        return f"{self.host.control}:{self.port}"
+        return str(Address(self.host.control, self.port))
 
 
 @dataclass(slots=True)
@@ -78,7 +81,7 @@ class Lab:
     extra: Mapping[str, str] = field(default_factory=dict)
     shared: tuple[str, ...] = ()
     hosts: tuple[LabHost, LabHost] = (SOURCE, DESTINATION)
-    peers: str = "127.1.0.0/16, 127.2.0.0/16"
+    peers: str = PEERS
     daemons: dict[str, LabDaemon] = field(default_factory=dict)
 
     @property
@@ -116,8 +119,10 @@ class Lab:
         chain, _ = ca.load(user)
         with open(self.gridmap, "w", encoding="utf-8") as file:
             file.write(f'"{subject_dn(chain[0])}" {account()}\n')
+        # Two daemons may share an address.
+        credentials = {name: ca.issue_host(authority, name) for name in {host.control for host in self.hosts}}
         for host in self.hosts:
-            credential = ca.issue_host(authority, host.control)
+            credential = credentials[host.control]
             os.makedirs(self.data(host))
             for name in ("log", "state", "run"):
                 os.makedirs(os.path.join(self.directory, host.name, name), mode=0o755)
@@ -179,13 +184,13 @@ class Lab:
         home = os.path.join(self.directory, host.name)
         prefixes = ", ".join((self.data(host), *self.shared)) + ","
         sections = {
-            "service": f"listen = {host.control}:0,\nlog_dir = {home}/log\nstate_dir = {home}/state\n"
+            "service": f"listen = {Address(host.control, 0)},\nlog_dir = {home}/log\nstate_dir = {home}/state\n"
             f"run_dir = {home}/run",
             "security": f"certificate = {certificate}\nkey = {key}\nca_dir = {self.ca_dir}\ngridmap = {self.gridmap}",
             # Everything runs as the user who shows it; for root fdtd wants to be told that this is meant.
             "accounts": f"mode = same\nallow_root_self = {'yes' if os.geteuid() == 0 else 'no'}",
             "data": f"interfaces = {', '.join(host.data)}\npeers = {self.peers}",
-            "detached": "sources = 127.0.0.0/8,",
+            "detached": "sources = 127.0.0.0/8, ::1/128",
             "paths": f"read = {prefixes}\nwrite = {prefixes}",
         }
         for section, lines in self.extra.items():

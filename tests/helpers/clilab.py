@@ -15,7 +15,7 @@ from typing import Any
 
 from authsvc import ca
 from fdtcp.channels import Identity
-from fdtcp.cli.lab import DESTINATION, SOURCE, Lab
+from fdtcp.cli.lab import DESTINATION, PEERS, SOURCE, Lab, LabHost
 from tests.helpers.dataset import make_file
 
 WITHIN_S = 60.0
@@ -115,15 +115,17 @@ def wait_until(condition: Callable[[], object], within: float = WITHIN_S) -> Non
 
 
 @contextmanager
-def cli_lab(extra: dict[str, str] | None = None) -> Iterator[CliLab]:
+def cli_lab(
+    extra: dict[str, str] | None = None, hosts: tuple[LabHost, LabHost] = (SOURCE, DESTINATION), peers: str = PEERS
+) -> Iterator[CliLab]:
     """Make a laboratory with two running daemons."""
     # A short name: a UNIX socket's path has room for 107 bytes.
     with TemporaryDirectory(prefix="fdt-cli-") as directory:
-        lab = Lab(directory, extra or {})
+        lab = Lab(directory, extra or {}, hosts=hosts, peers=peers)
         lab.make()
         with lab:
-            lab.start(SOURCE)
-            lab.start(DESTINATION)
+            for host in hosts:
+                lab.start(host)
             home = Path(directory) / "home"
             home.mkdir()
             yield CliLab(lab, home)
