@@ -209,21 +209,24 @@ class Expect:
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """To a writer: listen on each address, on the first free of `ports`; answered by Listening."""
+    """To the mover that listens: on each address, on the first free of `ports`; answered by Listening."""
 
     addresses: tuple[str, ...]
     ports: tuple[int, ...]
     secret: bytes = field(repr=False)
     peers: tuple[str, ...] = ()  # numeric addresses that may connect; empty: any that know the secret
+    # Key and certificate for TLS as PEM, made for this job; empty: the streams are not encrypted.
+    credential: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """To a reader: open streams to these endpoints, from these local addresses (empty: the kernel chooses)."""
+    """To the mover that connects: to these endpoints, from these local addresses (empty: the kernel chooses)."""
 
     endpoints: tuple[Endpoint, ...]
     addresses: tuple[str, ...]
     secret: bytes = field(repr=False)
+    fingerprint: bytes = b""  # SHA-256 of the listener's certificate; empty: the streams are not encrypted
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +288,7 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """The answer to Listen; a writer that could bind nothing says Ended with the reason instead."""
+    """The answer to Listen; a mover that could bind nothing says Ended with the reason instead."""
 
     endpoints: tuple[Endpoint, ...]
 

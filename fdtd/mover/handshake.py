@@ -1,7 +1,8 @@
 """How both ends of a stream prove that they know the job's secret.
 
-Decides what is proven: role, job, stream and both nonces, so that no answer can be used for another stream, in the
-other direction or a second time.  The listener answers only after the connector's proof was right: it never signs for
+Decides what is proven: who connected and who reads, job, stream, both nonces and the listener's certificate if there
+is one, so that no answer can be used for another stream, in the other direction, by the other role, outside of its
+encryption or a second time.  The listener answers only after the connector's proof was right: it never signs for
 strangers.  Pure: nonces come from the caller.
 
     connector                listener
@@ -19,11 +20,19 @@ from typing import Final
 _PURPOSE: Final = b"fdt-data-1"
 CONNECTOR: Final = b"C"
 LISTENER: Final = b"L"
+READER: Final = b"R"
+WRITER: Final = b"W"
 
 
-def prove(secret: bytes, role: bytes, job: bytes, stream: int, nonces: tuple[bytes, bytes]) -> bytes:
-    """Return the proof of `role` for one stream; `nonces` are (connector's, listener's)."""
-    text = b"".join((_PURPOSE, role, job, stream.to_bytes(4, "big"), *nonces))
+def prove(
+    secret: bytes, end: bytes, job: bytes, stream: int, nonces: tuple[bytes, bytes], fingerprint: bytes = b""
+) -> bytes:
+    """Return the proof of one `end` of a stream.
+
+    `end` is CONNECTOR or LISTENER and then READER or WRITER, `nonces` are (connector's, listener's), `fingerprint` is
+    that of the listener's certificate, empty for a stream that is not encrypted.
+    """
+    text = b"".join((_PURPOSE, end, job, stream.to_bytes(4, "big"), *nonces, fingerprint))
     return hmac.digest(secret, text, "sha256")
 
 

@@ -55,6 +55,7 @@ class Landing:
         self.turn = threading.Lock()
         self.outcomes: list[Outcome] = []
         self.kept: list[KeptPartial] = []
+        self.is_all_sent = False  # the reader has said so
         self.open_files = 0  # expected files whose outcome is not decided
         self.waiting = 0  # of these, the ones that still wait for bytes
         self.finished_files = 0

@@ -1,8 +1,8 @@
-"""The listening side of one stream: frames from the socket into the landing, answers back.
+"""The writing side of one stream: frames from the socket into the landing, answers back.
 
 Decides how bytes get from the socket to the file: with a checksum in pieces that are summed while they are hot in the
-cache and then written; without one by splice, which never copies them into this process.  Runs in a thread of its
-own; the socket belongs to it, others may only shut it down.
+cache and then written; without one by splice, which never copies them into this process, unless they are encrypted.
+Runs in a thread of its own; the socket belongs to it, others may only shut it down.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import os
 import select
-import socket
 import time
 from typing import Final
 
@@ -36,7 +35,19 @@ from fdtd.mover.log import Log
 from fdtd.mover.rate import RateLimit
 from fdtd.mover.receiver import Reply
 from fdtd.mover.smalls import Smalls
-from fdtd.mover.streams import StreamBroken, hang_up, name_of, read_exactly, read_header, read_payload, send_all
+from fdtd.mover.streams import (
+    StreamBroken,
+    Wire,
+    cipher_of,
+    hang_up,
+    has_buffered,
+    is_plain,
+    name_of,
+    read_exactly,
+    read_header,
+    read_payload,
+    send_all,
+)
 from fdtd.mover.sums import PIECE_BYTES
 from fdtd.storage.base import Existing, Partial
 from fdtd.storage.posix_partial import destination_error
@@ -51,9 +62,7 @@ _DRAIN_S: Final = 1.0
 class ReceivingStream:
     """One authenticated stream of a writer."""
 
-    def __init__(
-        self, stream: socket.socket, number: int, landing: Landing, finished: int, log: Log, rate: RateLimit
-    ) -> None:
+    def __init__(self, stream: Wire, number: int, landing: Landing, finished: int, log: Log, rate: RateLimit) -> None:
         self.number = number
         self.moved = 0
         self.said_bye = False
@@ -73,15 +82,23 @@ class ReceivingStream:
         self._alive = True
         self._parts = {Kind.BLOCK: self._block, Kind.BATCH: self._batch, Kind.SUM: self._sum_only}
 
-    def run(self) -> None:
-        """Receive until the stream ends, one way or another."""
+    def run(self) -> bool:
+        """Receive until the stream ends, one way or another; False if it broke."""
+        ended_well = False
         self._landing.stream_opened(self)
-        self._log.event("stream-open", stream=self.number, local=self._names[0], remote=self._names[1])
+        self._log.event(
+            "stream-open",
+            stream=self.number,
+            local=self._names[0],
+            remote=self._names[1],
+            cipher=cipher_of(self._stream),
+        )
         try:
             while self._wait():
                 if not self._frame(read_header(self._stream, self._scratch)):
                     break
             send_all(self._stream, encode_header(Header(Kind.BYE)))
+            ended_well = True
             self._log.event("stream-end", stream=self.number, moved=self.moved)
             if not self.said_bye:
                 self._drain()
@@ -95,6 +112,7 @@ class ReceivingStream:
             self._stream.close()
             # Nobody looks for cycles here (program): what is large goes now.
             self._buffer = memoryview(b"")
+        return ended_well
 
     def end(self) -> None:
         """Make the thread go away; may be called from any thread."""
@@ -106,6 +124,8 @@ class ReceivingStream:
 
     def _wait(self) -> bool:
         """Wait for the next frame; False when nothing is wanted any more."""
+        if has_buffered(self._stream):
+            return True
         poll = select.poll()
         poll.register(self._stream, select.POLLIN)
         poll.register(self._finished, select.POLLIN)
@@ -136,7 +156,7 @@ class ReceivingStream:
             self._landing.fail(header.file, problem)
             self._answer(Reply.ACK, header.file)
         elif header.kind is Kind.BYE:
-            self.said_bye = True
+            self.said_bye = self._landing.is_all_sent = True
             return False
         else:
             raise ProtocolViolation(f"a {header.kind.name} from the sender")
@@ -170,7 +190,8 @@ class ReceivingStream:
 
     def _take_payload(self, header: Header, partial: Partial | None) -> tuple[int | None, FdtError | None]:
         """Move a payload into the file; returns its checksum (None: not asked for) and what the storage said."""
-        if self._checksum.kind is Checksum.NONE and partial is not None and partial.descriptor >= 0:
+        is_spliced = self._checksum.kind is Checksum.NONE and is_plain(self._stream)
+        if is_spliced and partial is not None and partial.descriptor >= 0:
             return None, self._splice(header, partial)
         value = self._checksum.start
         update = self._checksum.update

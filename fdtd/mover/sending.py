@@ -1,7 +1,8 @@
-"""The connecting side of one stream: work from the outbox onto the socket, answers back.
+"""The reading side of one stream: work from the outbox onto the socket, answers back.
 
 Decides how bytes get from the file to the socket: by sendfile, which never copies them into this process; the checksum
-is taken from a second look at the same pages, piece by piece, while the kernel sends.  Runs in a thread of its own.
+is taken from a second look at the same pages, piece by piece, while the kernel sends.  What has to be encrypted is
+read, summed and sent piece by piece.  Runs in a thread of its own.
 """
 
 from __future__ import annotations
@@ -37,7 +38,17 @@ from fdtd.mover.log import Log
 from fdtd.mover.outbox import Outbox
 from fdtd.mover.rate import RateLimit
 from fdtd.mover.sender import StreamSender
-from fdtd.mover.streams import StreamBroken, hang_up, name_of, send_all, send_file, send_gathered
+from fdtd.mover.streams import (
+    StreamBroken,
+    Wire,
+    cipher_of,
+    hang_up,
+    is_plain,
+    name_of,
+    send_all,
+    send_file,
+    send_gathered,
+)
 from fdtd.mover.sums import PIECE_BYTES, Sum
 from fdtd.mover.work import BatchWork, BlockWork, EndWork, Work
 from fdtd.storage.base import Source
@@ -54,30 +65,35 @@ _ZEROS: Final = bytes(64 << 10)
 class SendingStream:
     """One authenticated stream of a reader."""
 
-    def __init__(self, stream: socket.socket, number: int, outbox: Outbox, rate: RateLimit, log: Log) -> None:
+    def __init__(self, stream: Wire, number: int, outbox: Outbox, rate: RateLimit, stall_s: float, log: Log) -> None:
+        """`stall_s`: a stream without an answer for so many seconds is dead."""
         self.number = number
         self.moved = 0
         self.alive = True
         self._stream = stream
+        self._stall_s = stall_s
         self._outbox = outbox
         self._rate = rate
         self._log = log
         self._machine = StreamSender()
         self._answers = bytearray()
         self._names = (name_of(stream.getsockname()), name_of(stream.getpeername()))
+        self._cipher = cipher_of(stream)
         self._buffer = memoryview(bytearray(PIECE_BYTES))
         self._batch = memoryview(bytearray(BATCH_BYTES))
         self._heard = time.monotonic()
         self._asking = Asking()
         self._full_at = 0.0  # when the network was last seen to take nothing more
 
-    def run(self, stall_s: float) -> bool:
+    def run(self) -> bool:
         """Send until nothing is left; False if the stream broke before that."""
         waker = self._outbox.join(self.number)
-        self._log.event("stream-open", stream=self.number, local=self._names[0], remote=self._names[1])
+        self._log.event(
+            "stream-open", stream=self.number, local=self._names[0], remote=self._names[1], cipher=self._cipher
+        )
         ended_well = False
         try:
-            self._work(waker, stall_s)
+            self._work(waker, self._stall_s)
             ended_well = True
             self._log.event("stream-end", stream=self.number, moved=self.moved)
         except (StreamBroken, ProtocolViolation) as exc:
@@ -229,7 +245,7 @@ class SendingStream:
 
         Raises SourceChanged, StreamBroken.
         """
-        if work.payload and source.descriptor < 0:
+        if work.payload and (source.descriptor < 0 or not is_plain(self._stream)):
             return self._copy(source, work, checksum)
         value = checksum.start
         offset, end = work.offset, work.offset + work.length
@@ -248,7 +264,7 @@ class SendingStream:
         return value
 
     def _copy(self, source: Source, work: BlockWork, checksum: Sum) -> int:
-        """Send a block of a source that is no file to the kernel; see `_pump`."""
+        """Send a block that the kernel cannot send by itself: it is no file to it, or has to be encrypted."""
         value = checksum.start
         offset, end = work.offset, work.offset + work.length
         while offset < end:

@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from struct import pack
-from typing import Final
+from typing import Final, Protocol
 
 from fdtcp.errors import FdtError, SourceFailed
 from fdtcp.model.order import Endpoint, Policy
@@ -55,6 +55,67 @@ class StreamBroken(FdtError):
 
     code = "stream-broken"
     retryable = True
+
+
+class Sealed(Protocol):
+    """An encrypted stream: what we use of a socket's methods; `fdtd.mover.sealing` has it."""
+
+    @property
+    def has_buffered(self) -> bool:
+        """Whether bytes have been taken from the socket that nobody has read yet: poll does not know of them."""
+
+    @property
+    def cipher(self) -> str:
+        """What encrypts it."""
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor, to poll; what it carries is not for us."""
+
+    def recv(self, count: int, flags: int = 0, /) -> bytes:
+        """Receive."""
+
+    def recv_into(self, view: memoryview, count: int = 0, flags: int = 0, /) -> int:
+        """Receive into `view`, which may be filled in part."""
+
+    def sendmsg(self, buffers: Sequence[memoryview], ancillary: tuple[()] = (), flags: int = 0, /) -> int:
+        """Send some of `buffers`; after a BlockingIOError only the same ones may follow."""
+
+    def getsockopt(self, level: int, option: int, /) -> int:
+        """Ask the socket."""
+
+    def settimeout(self, seconds: float | None, /) -> None:
+        """Limit each wait of the socket."""
+
+    def getsockname(self) -> tuple[str, int]:
+        """Return our address."""
+
+    def getpeername(self) -> tuple[str, int]:
+        """Return the peer's address."""
+
+    def shutdown(self, how: int, /) -> None:
+        """End the connection, from whichever thread."""
+
+    def close(self) -> None:
+        """Close the socket."""
+
+
+# A stream's bytes travel as they are or encrypted; whoever reads and writes frames need not know.
+Wire = socket.socket | Sealed
+
+
+def is_plain(stream: Wire) -> bool:
+    """Whether the kernel may move the bytes between the socket and a file by itself."""
+    return isinstance(stream, socket.socket)
+
+
+def has_buffered(stream: Wire) -> bool:
+    """Whether something can be read that poll does not know of."""
+    return not isinstance(stream, socket.socket) and stream.has_buffered
+
+
+def cipher_of(stream: Wire) -> str:
+    """Return for the log what encrypts a stream."""
+    return "none" if isinstance(stream, socket.socket) else stream.cipher
 
 
 def family_of(address: str) -> socket.AddressFamily:
@@ -163,7 +224,7 @@ def path_of(stream: socket.socket) -> Path:
     return Path(round_trip / 1e6, least / 1e6, resent, congestion.rstrip(b"\0").decode("ascii", "replace"))
 
 
-def hang_up(stream: socket.socket) -> None:
+def hang_up(stream: Wire) -> None:
     """End any wait on the stream, from whichever thread; the thread that has it closes it."""
     try:
         stream.shutdown(socket.SHUT_RDWR)
@@ -177,7 +238,7 @@ def name_of(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def read_exactly(stream: socket.socket, view: memoryview) -> None:
+def read_exactly(stream: Wire, view: memoryview) -> None:
     """Fill `view`.  Raises StreamBroken."""
     try:
         while view:
@@ -189,7 +250,7 @@ def read_exactly(stream: socket.socket, view: memoryview) -> None:
         raise StreamBroken(f"receiving: {exc.strerror or 'no byte for too long'}") from exc
 
 
-def read_header(stream: socket.socket, scratch: memoryview) -> Header:
+def read_header(stream: Wire, scratch: memoryview) -> Header:
     """Read one header.  Raises StreamBroken, ProtocolViolation."""
     view = scratch[:HEADER_BYTES]
     read_exactly(stream, view)
@@ -198,7 +259,7 @@ def read_header(stream: socket.socket, scratch: memoryview) -> Header:
     return header
 
 
-def read_payload(stream: socket.socket, header: Header) -> bytes:
+def read_payload(stream: Wire, header: Header) -> bytes:
     """Read the payload of a control frame.  Raises StreamBroken, ProtocolViolation."""
     payload = bytearray(header.length)
     read_exactly(stream, memoryview(payload))
@@ -206,12 +267,12 @@ def read_payload(stream: socket.socket, header: Header) -> bytes:
     return bytes(payload)
 
 
-def send_all(stream: socket.socket, data: bytes | memoryview, flags: int = 0) -> None:
+def send_all(stream: Wire, data: bytes | memoryview, flags: int = 0) -> None:
     """Send all of `data`.  Raises StreamBroken."""
     send_gathered(stream, [data], flags)
 
 
-def send_gathered(stream: socket.socket, buffers: Sequence[bytes | memoryview], flags: int = 0) -> None:
+def send_gathered(stream: Wire, buffers: Sequence[bytes | memoryview], flags: int = 0) -> None:
     """Send several buffers in one go.  Raises StreamBroken."""
     left = [memoryview(buffer) for buffer in buffers]
     since = time.monotonic()
@@ -230,7 +291,7 @@ def send_gathered(stream: socket.socket, buffers: Sequence[bytes | memoryview], 
             left[0] = left[0][sent:]
 
 
-def send_file(stream: socket.socket, descriptor: int, offset: int, length: int) -> int:
+def send_file(stream: Wire, descriptor: int, offset: int, length: int) -> int:
     """Send from a file without copying it; returns less than `length` at its end.
 
     Raises StreamBroken, SourceFailed.
@@ -254,7 +315,7 @@ def send_file(stream: socket.socket, descriptor: int, offset: int, length: int) 
     return sent
 
 
-def _check_there(stream: socket.socket, since: float) -> None:
+def _check_there(stream: Wire, since: float) -> None:
     """Look whether the peer has hung up, after no byte could be sent `since` then.  Raises StreamBroken."""
     poll = select.poll()
     poll.register(stream, select.POLLRDHUP)

@@ -6,38 +6,28 @@ work on bytes happens in other threads; this one must never wait for a disk long
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Final
 
-from fdtcp.errors import Abandoned, DataConnectFailed, FdtError, Phase, Problem, ProtocolViolation, Side, StreamsLost
-from fdtcp.model.order import (
-    Ended,
-    Expect,
-    Expected,
-    Finals,
-    Kept,
-    Listen,
-    Listening,
-    Progress,
-    Setup,
-    SourceGone,
-)
-from fdtd.mover.accepting import Door
+from fdtcp.errors import Abandoned, FdtError, Phase, Problem, ProtocolViolation, Side, StreamsLost
+from fdtcp.model.order import Connect, Ended, Expect, Expected, Finals, Kept, Listen, Progress, Setup, SourceGone
 from fdtd.mover.control import LIFE_AFTER_EOF_S, Control
+from fdtd.mover.crossing import Crossing
 from fdtd.mover.landing import Landing
 from fdtd.mover.log import Log
 from fdtd.mover.preflight import Preflight
+from fdtd.mover.rate import WRITERS_BURST_S, RateLimit
+from fdtd.mover.receiving import ReceivingStream
 from fdtd.mover.safekeeping import Committer, Epoch, Keeper
 from fdtd.mover.sheaves import Sheaves
+from fdtd.mover.streams import Wire
 from fdtd.storage.choose import ChosenDestinations
 from fdtd.storage.paths import Prefixes
 
 # How often outcomes are told: five times a second looks immediate to a person, and bounds the messages.
 _FINALS_S: Final = 0.2
 _PROGRESS_S: Final = 0.5
-
-# A reader may start this much later than its writer: the client has to carry the endpoints to it.
-_READER_START_S: Final = 20.0
 
 # The reader has said that all is sent; what it never sent will not come.
 _AFTER_BYE_S: Final = 1.0
@@ -72,18 +62,19 @@ class Writer:
         self._preflight = Preflight(setup.policy, destinations)
         self._committer = Committer(setup.policy.sync, self._landing, log)
         self._keeper = Keeper(self._landing)
-        self._door = Door(setup.policy, bytes.fromhex(setup.job), self._landing, log)
+        self._rate = RateLimit(setup.policy.rate_limit, WRITERS_BURST_S)
+        control.on_rate = self._rate.follow
+        self._crossing = Crossing(setup, control, self._make_stream, self._is_in_vain, log)
+        # Readable once nothing more is wanted; it wakes all streams, so nobody reads it.
+        self._finished, self._finish = os.pipe2(os.O_CLOEXEC)
         self._last = False  # whether all files are known
-        self._listening_since: float | None = None
-        self._alone_since: float | None = None
+        self._expected_bytes = 0
         self._is_source_gone = False
         self._heard = (-1, 0.0)  # bytes that had come from a source that is gone, and when there were more
-        self._seen = 0  # streams that had come when we last looked
         self._told_at = 0.0
         self._told_finals_at = 0.0
         self._committer.is_last = lambda: self._last and not self._landing.has_open
         self._landing.on_all_final = control.wake
-        control.on_rate = self._door.rate.follow
 
     def run(self) -> Problem | None:
         """Work until the job is over; returns why it ended early, if it did."""
@@ -94,17 +85,19 @@ class Writer:
             order = self._control.next_order(_FINALS_S / 2)
             if isinstance(order, Expect):
                 self._expect(order)
-            elif isinstance(order, Listen):
-                self._listen(order)
+            elif isinstance(order, Connect | Listen):
+                self._crossing.obey(order)
             elif isinstance(order, SourceGone):
                 self._is_source_gone = True
             elif order is not None:
                 raise ProtocolViolation(f"a writer cannot {type(order).__name__}")
-            self._door.rate.tick(time.monotonic())
+            self._rate.tick(time.monotonic())
             self._tell(time.monotonic())
             if self._last and self._landing.open_files == 0:
                 break
             problem = self._watch_streams(time.monotonic()) or problem
+            if self._landing.has_open:
+                self._crossing.open_more(self._crossing.spread, self._wants_streams)
         return self._end(problem)
 
     # --- orders -------------------------------------------------------------------------------------------------
@@ -114,15 +107,11 @@ class Writer:
         for file in order.files:
             decision = self._preflight.decide(file)
             self._landing.expect(file, decision)
+            self._expected_bytes += file.size
             verdicts.append(decision.verdict)
         self._last = self._last or order.last
         self._control.say(Expected(order.seq, tuple(verdicts)))
         self._committer.nudge()
-
-    def _listen(self, order: Listen) -> None:
-        endpoints = self._door.open(order)
-        self._listening_since = time.monotonic()
-        self._control.say(Listening(endpoints))
 
     # --- what the daemon hears ----------------------------------------------------------------------------------
 
@@ -135,39 +124,39 @@ class Writer:
                 self._control.say(Finals(tuple(outcomes[start : start + _OUTCOMES_A_MESSAGE])))
         if is_over or now - self._told_at >= _PROGRESS_S:
             self._told_at = now
-            moved, streams = self._door.progress()
+            moved, streams = self._crossing.roster.progress()
             self._control.say(Progress(moved, self._landing.finished_files, streams))
 
-    # --- streams that are gone ----------------------------------------------------------------------------------
+    # --- streams ------------------------------------------------------------------------------------------------
+
+    def _make_stream(self, stream: Wire, number: int) -> ReceivingStream:
+        return ReceivingStream(stream, number, self._landing, self._finished, self._log, self._rate)
+
+    def _is_in_vain(self) -> bool:
+        """Whether opening a stream again makes no sense."""
+        is_all_here = self._last and not self._landing.has_open
+        return self._control.is_stopping or self._is_source_gone or is_all_here
+
+    def _wants_streams(self, streams: int) -> bool:
+        """Whether another stream beside `streams` is worth opening: the reader deals, we only see what is to come."""
+        moved, _ = self._crossing.roster.progress()
+        return self._expected_bytes - moved > 2 * streams * self._policy.block_size
 
     def _watch_streams(self, now: float) -> Problem | None:
         """Fail what waits for bytes when no stream is left to bring them."""
-        entered = self._door.entered
-        if self._listening_since is None or self._landing.streams or not self._landing.has_open or entered > self._seen:
-            # A stream that came and broke between two looks was there all the same: the reader has not given up.
-            self._seen = entered
-            self._alone_since = None
-            if self._is_source_gone:
-                self._end_silent_streams(now)
-            return None
-        if self._alone_since is None:
-            self._alone_since = now
-        alone = now - max(self._alone_since, self._listening_since)
-        error: FdtError
+        if self._is_source_gone and self._crossing.roster.streams:
+            self._end_silent_streams(now)
+        alone = self._crossing.alone_for(now, is_wanted=self._landing.has_open)
+        error: FdtError | None
         if self._is_source_gone:
-            error = StreamsLost("the source has ended without sending all of this file")
-        elif not entered:
-            if alone < self._policy.connect_timeout + _READER_START_S:
-                return None
-            error = DataConnectFailed("no data stream arrived at the destination")
-        elif self._door.said_bye:
-            if alone < _AFTER_BYE_S or not self._last:
-                return None
-            error = Abandoned("the source ended without sending this file")
+            error = StreamsLost("the source has ended without sending all of this file") if alone > 0 else None
+        elif self._landing.is_all_sent:
+            is_over = self._last and alone >= _AFTER_BYE_S
+            error = Abandoned("the source ended without sending this file") if is_over else None
         else:
-            if alone < self._policy.connect_timeout:
-                return None
-            error = StreamsLost("all data streams broke and none came back")
+            error = self._crossing.why_lost(alone)
+        if error is None:
+            return None
         problem = error.problem(Side.DESTINATION, Phase.TRANSFER)
         self._keeper.flush(now + self._policy.stall_timeout)
         self._landing.fail_open(problem)
@@ -176,7 +165,7 @@ class Writer:
 
     def _end_silent_streams(self, now: float) -> None:
         """End the streams of a source that is gone, once nothing comes any more: its host may have had no time to."""
-        moved, _ = self._door.progress()
+        moved, _ = self._crossing.roster.progress()
         if moved != self._heard[0]:
             self._heard = moved, now
         elif now - self._heard[1] >= _AFTER_SOURCE_S:
@@ -188,7 +177,8 @@ class Writer:
     def _end(self, problem: Problem | None) -> Problem | None:
         self._landing.discard = self._control.discard
         deadline = time.monotonic() + _STOP_S
-        self._door.close()
+        self._crossing.close()
+        os.close(self._finish)
         if self._control.is_stopping:
             problem = Abandoned("the transfer was stopped").problem(Side.DESTINATION, Phase.TRANSFER)
             self._stop(deadline, problem)

@@ -45,6 +45,7 @@ from fdtcp.model.order import (
     decode_message_line,
     encode_line,
 )
+from fdtd.live.ephemeral import make_ephemeral
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
@@ -181,12 +182,16 @@ class Job:
     through: Callable[[tuple[Endpoint, ...]], tuple[Endpoint, ...]] = lambda endpoints: (
         endpoints
     )  # a link may stand between
-    secret_of_reader: bytes = SECRET
+    secret_of_connector: bytes = SECRET
     ports: tuple[int, ...] = (0,)
     storage: tuple[Mapped, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
+    reverse: bool = False  # the writer connects
+    encrypt: bool = False
+    fingerprint: bytes | None = None  # that the connector is told, if it is not the listener's
 
     def __post_init__(self) -> None:
+        self.ephemeral = make_ephemeral() if self.encrypt else None
         self.job = uuid.uuid4().hex
         self.found: dict[int, Found] = {}
         self.verdicts: dict[int, Verdict] = {}
@@ -234,9 +239,14 @@ class Job:
         return self.verdicts
 
     def connect(self) -> None:
-        self.writer.say(Listen(self.addresses, self.ports, SECRET))
-        endpoints = self.through(self.writer.wait_for(Listening).endpoints)
-        self.reader.say(Connect(endpoints, self.addresses, self.secret_of_reader))
+        listener, connector = (self.reader, self.writer) if self.reverse else (self.writer, self.reader)
+        credential = self.ephemeral.credential if self.ephemeral is not None else b""
+        fingerprint = self.ephemeral.fingerprint if self.ephemeral is not None else b""
+        listener.say(Listen(self.addresses, self.ports, SECRET, (), credential))
+        endpoints = self.through(listener.wait_for(Listening).endpoints)
+        if self.fingerprint is not None:
+            fingerprint = self.fingerprint
+        connector.say(Connect(endpoints, self.addresses, self.secret_of_connector, fingerprint))
 
     def release(self) -> None:
         files = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import socket
+import time
 import zlib
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from fdtcp.model.order import (
 )
 from fdtd.mover import frames
 from fdtd.mover.frames import End, Header, Kind, decode_header, encode_header
-from fdtd.mover.greeting import greet
+from fdtd.mover.greeting import Greeting, greet
 from tests.helpers.movers import SECRET, Mover
 
 SIZE = 1 << 20
@@ -34,6 +35,7 @@ PIECE = 256 << 20  # as long as kept parts get
 CONTENT = random.Random(7).randbytes(SIZE)  # noqa: S311  # only has to look random
 JOB = "00112233445566778899aabbccddeeff"
 POLICY = Policy(connect_timeout=1.0, stall_timeout=3.0)
+GREETING = Greeting(Role.READER, bytes.fromhex(JOB), POLICY.checksum, SECRET)
 
 
 class Peer:
@@ -41,7 +43,7 @@ class Peer:
 
     def __init__(self, port: int, number: int) -> None:
         self.stream = socket.create_connection(("127.0.0.1", port))
-        greet(self.stream, number, bytes.fromhex(JOB), POLICY.checksum, SECRET, 5.0)
+        greet(self.stream, number, GREETING, time.monotonic() + 5)
         self.stream.settimeout(5)
 
     def send(self, data: bytes) -> None:

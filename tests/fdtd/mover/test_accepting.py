@@ -8,30 +8,24 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 
 import pytest
 
-from fdtcp.model.order import Endpoint, Listen, Listening, Policy, Role, Setup, State, StreamProgress
+from fdtcp.model.order import Endpoint, Listen, Listening, Policy, Role, Setup, State
 from fdtd.mover import accepting
-from fdtd.mover.accepting import HANDSHAKE_S, MAX_STRANGERS, MAX_STREAMS, Door
+from fdtd.mover.accepting import HANDSHAKE_S, MAX_STRANGERS, Door
 from fdtd.mover.frames import HEADER_BYTES, Header, Hello, Kind, decode_header, encode_header, encode_hello
-from fdtd.mover.landing import Landing
+from fdtd.mover.greeting import Greeting
 from fdtd.mover.log import Log
-from fdtd.mover.rate import RateLimit
-from fdtd.mover.receiving import ReceivingStream
-from fdtd.mover.streams import StreamBroken
-from fdtd.storage.choose import ChosenDestinations
-from fdtd.storage.paths import Prefixes
+from fdtd.mover.roster import Roster, Stream
 from tests.helpers.movers import SECRET, Job, Mover
 
 
 def test_a_reader_with_another_secret_is_refused(tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(b"x")
     policy = Policy(connect_timeout=0.5)
-    with Job([(tmp_path / "source", tmp_path / "target")], policy, secret_of_reader=b"wrong" * 7) as job:
+    with Job([(tmp_path / "source", tmp_path / "target")], policy, secret_of_connector=b"wrong" * 7) as job:
         job.start()
         end = job.reader.wait_end()
         assert "does not know the job's secret" in job.writer.read_log()
@@ -177,25 +171,10 @@ class CrowdedListener:
         os.close(self._write_end)
 
 
-class FakeStream:
-    """A stream that has carried so many bytes."""
-
-    def __init__(self, number: int, moved: int) -> None:
-        self.number, self.moved, self.said_bye = number, moved, True
-
-    def progress(self) -> StreamProgress:
-        return StreamProgress(self.number, "a", "b", self.moved, alive=False)
+GREETING = Greeting(Role.WRITER, bytes(16), Policy().checksum, SECRET)
 
 
-@pytest.fixture
-def door(tmp_path: Path) -> Iterator[Door]:
-    with Prefixes([os.fsencode(tmp_path)]) as prefixes:
-        destinations = ChosenDestinations(prefixes)
-        yield Door(Policy(), bytes(16), Landing(Policy(), destinations, Log()), Log())
-        destinations.close()
-
-
-def test_a_door_without_descriptors_waits_instead_of_spinning(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_door_without_descriptors_waits_instead_of_spinning(monkeypatch: pytest.MonkeyPatch) -> None:
     crowded = CrowdedListener()
     waits: list[float] = []
     enough = threading.Event()
@@ -208,44 +187,13 @@ def test_a_door_without_descriptors_waits_instead_of_spinning(door: Door, monkey
 
     monkeypatch.setattr(accepting, "listen", lambda *_: crowded)
     monkeypatch.setattr(time, "sleep", wait)
-    door.open(Listen(("127.0.0.1",), (0,), SECRET))
+    order = Listen(("127.0.0.1",), (0,), SECRET)
+    roster: Roster[Stream] = Roster(lambda *_: pytest.fail("nobody came"), 1, lambda: None)
+    door = Door(order, Policy(), GREETING, roster, Log())
+    door.open()
     assert enough.wait(10)
     threads = [thread for thread in threading.enumerate() if thread.name == "door"]
     door.close()
     for thread in threads:
         thread.join(10)
     assert crowded.asked <= len(waits) + 1 and min(waits) > 0.01
-
-
-def test_streams_that_ended_are_forgotten_and_what_they_carried_is_not(door: Door) -> None:
-    for number in range(200):
-        stream = cast("ReceivingStream", FakeStream(number, moved=10))
-        door.enter(stream)
-        door.leave(stream)
-    moved, streams = door.progress()
-    assert moved == 2000 and door.said_bye and door.entered == 200
-    assert [stream.stream for stream in streams] == list(range(200 - MAX_STREAMS, 200))
-    door.close()
-
-
-def test_there_is_an_end_to_the_streams_of_a_job(door: Door) -> None:
-    for number in range(2 * MAX_STREAMS):
-        door.enter(cast("ReceivingStream", FakeStream(number, moved=0)))
-    with pytest.raises(StreamBroken):
-        door.enter(cast("ReceivingStream", FakeStream(1000, moved=0)))
-    door.close()
-
-
-def test_a_stream_that_ended_has_given_its_buffer_back(door: Door, tmp_path: Path) -> None:
-    with Prefixes([os.fsencode(tmp_path)]) as prefixes, socket.create_server(("127.0.0.1", 0)) as server:
-        landing = Landing(Policy(), ChosenDestinations(prefixes), Log())
-        client = socket.create_connection(server.getsockname())
-        finished, finish = os.pipe()
-        stream = ReceivingStream(server.accept()[0], 1, landing, finished, Log(), RateLimit(0))
-        before = len(stream._buffer)
-        client.close()
-        stream.run()
-        assert before and not stream._buffer
-        os.close(finished)
-        os.close(finish)
-    door.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from fdtcp.model.order import (
 )
 from fdtd.mover import frames
 from fdtd.mover.frames import HEADER_BYTES, TRAILER_BYTES, Header, Kind, encode_header
-from fdtd.mover.greeting import answer
+from fdtd.mover.greeting import Greeting, answer
 from fdtd.mover.streams import read_exactly, read_header, read_payload
 from tests.helpers.movers import SECRET, Mover
 
@@ -62,7 +63,7 @@ class Stage:
     def accept(self) -> None:
         self.stream.close()
         self.stream, _ = self.listener.accept()
-        answer(self.stream, bytes.fromhex(JOB), POLICY.checksum, SECRET, 5.0)
+        answer(self.stream, Greeting(Role.WRITER, bytes.fromhex(JOB), POLICY.checksum, SECRET), time.monotonic() + 5)
         self.stream.settimeout(10)
 
     def hear(self) -> tuple[Header, bytes]:

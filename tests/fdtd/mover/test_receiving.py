@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,12 @@ from pathlib import Path
 import pytest
 
 from fdtcp.model.order import Checksum, Policy, State, StreamProgress
+from fdtd.mover.landing import Landing
+from fdtd.mover.log import Log
+from fdtd.mover.rate import RateLimit
+from fdtd.mover.receiving import ReceivingStream
+from fdtd.storage.choose import ChosenDestinations
+from fdtd.storage.paths import Prefixes
 from tests.helpers.movers import Job
 from tests.helpers.wire import Link
 
@@ -133,3 +140,17 @@ def stream_totals(job: Job) -> dict[int, StreamProgress]:
         if isinstance(message, Progress)
         for stream in message.streams
     }
+
+
+def test_a_stream_that_ended_has_given_its_buffer_back(tmp_path: Path) -> None:
+    with Prefixes([os.fsencode(tmp_path)]) as prefixes, socket.create_server(("127.0.0.1", 0)) as server:
+        landing = Landing(Policy(), ChosenDestinations(prefixes), Log())
+        client = socket.create_connection(server.getsockname())
+        finished, finish = os.pipe()
+        stream = ReceivingStream(server.accept()[0], 1, landing, finished, Log(), RateLimit(0))
+        before = len(stream._buffer)
+        client.close()
+        assert not stream.run()
+        assert before and not stream._buffer
+        os.close(finished)
+        os.close(finish)

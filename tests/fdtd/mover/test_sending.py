@@ -30,13 +30,13 @@ class Listener:
 
     def __init__(self, outbox: Outbox, rate: int = 0) -> None:
         self.results: list[bool] = []
-        self.thread = threading.Thread(target=lambda: self.results.append(self.stream.run(2.0)))
+        self.thread = threading.Thread(target=lambda: self.results.append(self.stream.run()))
         listener = socket.create_server(("127.0.0.1", 0))
         far = socket.create_connection(listener.getsockname())
         self.near, _ = listener.accept()
         self.near.settimeout(5)
         listener.close()
-        self.stream = SendingStream(far, 1, outbox, RateLimit(rate), Log())
+        self.stream = SendingStream(far, 1, outbox, RateLimit(rate), 2.0, Log())
         self.thread.start()
 
     def header(self) -> Header:

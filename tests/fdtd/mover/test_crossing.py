@@ -1,0 +1,138 @@
+"""Whole jobs between two real movers, whoever connects, encrypted or not: the same files arrive."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fdtcp.model.order import Checksum, Connect, Endpoint, Listen, Listening, Policy, Role, Setup, State
+from tests.helpers.movers import SECRET, Job, Mover, Pair
+from tests.helpers.wire import Link
+
+MIB = 1 << 20
+# The plain way forward is what all other tests go.
+WAYS = pytest.mark.parametrize(
+    ("encrypt", "reverse"), [(True, False), (False, True), (True, True)], ids=["encrypted", "reverse", "both"]
+)
+
+
+def make_pairs(home: Path, sizes: list[int]) -> list[Pair]:
+    pairs: list[Pair] = []
+    for number, size in enumerate(sizes):
+        (home / f"source{number}").write_bytes(os.urandom(size))
+        pairs.append((home / f"source{number}", home / "to" / str(number)))
+    return pairs
+
+
+def check_same(pairs: list[Pair]) -> None:
+    for source, target in pairs:
+        assert Path(os.fsdecode(target)).read_bytes() == Path(os.fsdecode(source)).read_bytes()
+
+
+@WAYS
+@pytest.mark.parametrize("checksum", [Checksum.ADLER32, Checksum.NONE])
+def test_files_of_all_sizes_arrive(tmp_path: Path, *, encrypt: bool, reverse: bool, checksum: Checksum) -> None:
+    pairs = make_pairs(tmp_path, [0, 1, 256 << 10, (256 << 10) + 1, 17 * MIB + 13, *range(1000, 1300)])
+    with Job(pairs, Policy(checksum=checksum, block_size=MIB), encrypt=encrypt, reverse=reverse) as job:
+        outcomes = job.run()
+        assert job.writer_end.problem is None and job.reader_end.problem is None
+        log = job.reader.read_log() + job.writer.read_log()
+    assert {outcome.state for outcome in outcomes.values()} == {State.DONE}
+    assert ("cipher=TLS_" in log) is encrypt and ("cipher=none" in log) is not encrypt
+    check_same(pairs)
+
+
+@WAYS
+def test_a_cut_stream_is_opened_again_by_who_connected(tmp_path: Path, *, encrypt: bool, reverse: bool) -> None:
+    """In reverse the link sees answers only, so all streams are cut when the first blocks are answered for."""
+    most = 1500 if reverse else 5 * MIB
+
+    def cut_the_first_two(number: int, passed: int, data: bytes) -> bytes | None:
+        return None if number < 2 and passed > most else data
+
+    pairs = make_pairs(tmp_path, [24 * MIB])
+    policy = Policy(streams=2, block_size=256 << 10)
+    with (
+        Link(cut_the_first_two) as link,
+        Job(pairs, policy, through=link.through, encrypt=encrypt, reverse=reverse) as job,
+    ):
+        assert job.run()[0].state is State.DONE
+        assert job.reader_end.problem is None and job.writer_end.problem is None
+        assert link.connections > 2
+    check_same(pairs)
+
+
+@WAYS
+def test_when_all_streams_stay_dead_both_say_so(tmp_path: Path, *, encrypt: bool, reverse: bool) -> None:
+    most = 1500 if reverse else 2 * MIB
+
+    def cut_always(number: int, passed: int, data: bytes) -> bytes | None:
+        return None if number > 0 or passed > most else data
+
+    pairs = make_pairs(tmp_path, [24 * MIB])
+    policy = Policy(streams=1, block_size=256 << 10, connect_timeout=1.0)
+    with Link(cut_always) as link, Job(pairs, policy, through=link.through, encrypt=encrypt, reverse=reverse) as job:
+        outcome = job.run()[0]
+        ends = (job.reader_end, job.writer_end)
+        assert job.writer.kept
+    assert [end.problem.code for end in ends if end.problem is not None] == ["streams-lost"] * 2
+    assert outcome.problem is not None and outcome.problem.retryable
+    assert not (tmp_path / "to/0").exists()
+
+
+@WAYS
+def test_an_attempt_goes_on_where_another_way_has_ended(tmp_path: Path, *, encrypt: bool, reverse: bool) -> None:
+    pairs = make_pairs(tmp_path, [8 * MIB])
+    policy = Policy(rate_limit=8 * MIB, block_size=MIB)
+    with Job(pairs, policy) as job:
+        job.start()
+        job.reader.wait_until(lambda progress: progress.moved > 2 * MIB)
+    with Job(pairs, Policy(block_size=MIB), encrypt=encrypt, reverse=reverse) as job:
+        outcome = job.run()[0]
+    assert outcome.state is State.DONE and outcome.kept > 0
+    assert outcome.kept + outcome.moved == 8 * MIB
+    check_same(pairs)
+
+
+@pytest.mark.parametrize("addresses", [("::1",), ("127.1.0.2", "127.2.0.2")], ids=["IPv6", "two addresses"])
+def test_the_writer_connects_over_all_addresses(tmp_path: Path, addresses: tuple[str, ...]) -> None:
+    pairs = make_pairs(tmp_path, [64 * MIB])
+    policy = Policy(streams=2, block_size=MIB)
+    with Job(pairs, policy, addresses=addresses, reverse=True, encrypt=True) as job:
+        assert job.run()[0].state is State.DONE
+        used = {
+            stream.local.rpartition(":")[0].strip("[]")
+            for message in job.writer.messages
+            for stream in getattr(message, "streams", ())
+        }
+    assert used == set(addresses)
+    check_same(pairs)
+
+
+def test_the_writer_opens_streams_by_itself(tmp_path: Path) -> None:
+    pairs = make_pairs(tmp_path, [64 * MIB])
+    with Job(pairs, reverse=True) as job:
+        assert job.run()[0].state is State.DONE
+        numbers = {s.stream for message in job.writer.messages for s in getattr(message, "streams", ())}
+    assert len(numbers) == min(4, os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize("role", [Role.READER, Role.WRITER])
+def test_a_second_way_is_refused(tmp_path: Path, role: Role) -> None:
+    with Mover(Setup(role, "0" * 32, (os.fsencode(tmp_path),))) as mover:
+        mover.say(Listen(("127.0.0.1",), (0,), SECRET))
+        mover.say(Connect((Endpoint("127.0.0.1", 1),), (), SECRET))
+        problem = mover.wait_end().problem
+    assert problem is not None and problem.code == "protocol-violation"
+
+
+def test_two_readers_refuse_each_other(tmp_path: Path) -> None:
+    setup = Setup(Role.READER, "0" * 32, (os.fsencode(tmp_path),), Policy(connect_timeout=0.5))
+    with Mover(setup) as listener, Mover(setup) as connector:
+        listener.say(Listen(("127.0.0.1",), (0,), SECRET))
+        connector.say(Connect(listener.wait_for(Listening).endpoints, (), SECRET))
+        problem = connector.wait_end().problem
+        assert "does not know the job's secret" in listener.read_log()
+    assert problem is not None and problem.code == "data-connect-failed"
