@@ -64,10 +64,14 @@ class Room:
         self.accepted.append(stream)
         return answer(stream, replace(GREETING, role=Role.WRITER), time.monotonic() + 5)
 
+    def is_over(self) -> bool:
+        self.roster.end_all()
+        return self.lanes.is_over
+
     def close(self) -> None:
         self.in_vain = True
         # A stream may be let in at this very moment.
-        wait_until(lambda: self.roster.end_all() or self.lanes.is_over)
+        wait_until(self.is_over)
         for stream in (*self.accepted, self.server):
             stream.close()
 
