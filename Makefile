@@ -58,7 +58,7 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	@tests/install_tools bench
-	@$(BIN)/python -m benchmarks --quick --json build/bench.json
+	@$(BIN)/python -m benchmarks --quick --json build/bench.json --svg build/bench.svg
 
 docs: $(VENV)/.run
 	@$(BIN)/python docs/errortable.py > docs/errors.md

@@ -1,6 +1,6 @@
 """Compare fdtcp with its peers and with what the machine allows, side by side.
 
-    python -m benchmarks [suite...] [--pairs N] [--quick] [--json F]
+    python -m benchmarks [suite...] [--pairs N] [--quick] [--json F] [--svg F]
 
 Every round runs every peer once, in an order by chance.  What is printed are medians, and ratios within the rounds; the
 JSON has every measurement.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import random
 import sys
 import time
@@ -18,11 +19,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from benchmarks import machine, network, record
+from benchmarks import machine, network, picture, record
 from benchmarks.contest import Contest, Result, hold
 from benchmarks.data import Places
 from benchmarks.suites import DEFAULT, QUICK, SUITES, Scale
-from benchmarks.table import format_result, format_standings
+from benchmarks.table import format_result, format_scaling, format_standings
 from benchmarks.targets import OURS, is_wanted, judge
 from fdtcp.units import parse_size
 
@@ -31,7 +32,7 @@ QUICK_PAIRS: Final = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Hold the contests; print tables, write JSON.  Returns 0 whatever the figures are."""
+    """Hold the contests; print tables, write JSON and a picture.  Returns 0 whatever the figures are."""
     options = _parse(arguments)
     facts = {"network": network.enter(options.congestion), **machine.facts()}
     facts["seed"] = seed = options.seed if options.seed is not None else int(time.time())
@@ -44,15 +45,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for contest in contests:
             packages.update(package for peer in contest.peers for package in peer.packages)
             results[contest.name] = hold(contest, places, options.pairs, chance, _say)
-            print(f"{format_result(results[contest.name])}\n", flush=True)
+            if len(contest.peers) > 1:
+                print(f"{format_result(results[contest.name])}\n", flush=True)
     facts["seconds"] = round(time.time() - began, 1)
     standings = judge(results)
+    alone = [result for result in results.values() if result.labels() == [OURS]]
+    if alone:
+        print(f"{format_scaling(alone)}\n")
     if standings:
         print(format_standings(standings))
-    plain = record.encode(facts, machine.versions(packages), results.values(), standings)
     if options.json:
-        record.write(Path(options.json), plain)
+        plain = record.encode(facts, machine.versions(packages), results.values(), standings)
+        _write(options.json, json.dumps(plain, indent=1) + "\n")
+    if options.svg:
+        title = f"fdtcp beside its peers, {time.strftime('%Y-%m-%d')}"
+        _write(options.svg, picture.draw(title, picture.subtitle_of(facts), list(results.values()), standings))
     return 0
+
+
+def _write(name: str, text: str) -> None:
+    path = Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
 
 
 def _say(line: str) -> None:
@@ -76,6 +90,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, help="of the order of the runs")
     parser.add_argument("--json", metavar="F", help="write all measurements to this file")
+    parser.add_argument("--svg", metavar="F", help="draw ratios, limits and rates into this file")
     options = parser.parse_args(arguments)
     if unknown := set(options.suites) - SUITES.keys():
         parser.error(f"no suite is called {', '.join(sorted(unknown))}")

@@ -22,6 +22,10 @@ class Figure(Enum):
     SOURCE_CPU = ("CPU of the source", "s/GB", "{:.2f}", lambda it: it.cpu_per_gb(SOURCE))
     DESTINATION_CPU = ("CPU of the destination", "s/GB", "{:.2f}", lambda it: it.cpu_per_gb(DESTINATION))
     CLIENT_CPU = ("CPU of the client", "s/GB", "{:.2f}", lambda it: it.cpu_per_gb(CLIENT))
+    CPU = ("CPU of all programs", "s/GB", "{:.2f}", lambda it: sum(map(it.cpu_per_gb, it.usage)))
+    SOURCE_S = ("CPU of the source", "s", "{:.2f}", lambda it: it.cpu_s(SOURCE))
+    DESTINATION_S = ("CPU of the destination", "s", "{:.2f}", lambda it: it.cpu_s(DESTINATION))
+    CLIENT_S = ("CPU of the client", "s", "{:.2f}", lambda it: it.cpu_s(CLIENT))
     FILE_CPU = ("CPU of all programs", "us/file", "{:,.0f}", lambda it: it.cpu_per_file() * 1e6)
     PEAK = ("peak memory of the larger side", "MB", "{:.0f}", lambda it: it.peak() / 1e6)
 

@@ -6,9 +6,7 @@ Decides the format: raw values first, so that whoever doubts a median can take a
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.contest import Result
@@ -33,12 +31,6 @@ def encode(
         "contests": [_encode_result(result) for result in results],
         "targets": [_encode_standing(standing) for standing in standings],
     }
-
-
-def write(path: Path, plain: Mapping[str, Any]) -> None:  # Any: plain values for JSON
-    """Write it for people, too."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(plain, indent=1) + "\n")
 
 
 def _encode_result(result: Result) -> dict[str, Any]:  # Any: plain values for JSON

@@ -17,6 +17,9 @@ from benchmarks.peers.fdt import Fdtcp
 from benchmarks.peers.flows import Iperf3, Nuttcp
 from benchmarks.peers.gridftp import GridFtp
 from benchmarks.peers.local import Cp, Dd, TarNc
+from benchmarks.peers.rclone import Rclone
+from benchmarks.peers.rsync import Rsync
+from benchmarks.peers.xrootd import Xrootd
 from benchmarks.targets import NO_SUM, OURS
 from benchmarks.wan import over_wire
 from benchmarks.work import Flow
@@ -64,14 +67,17 @@ QUICK: Final = Scale(
 
 def large(scale: Scale) -> Iterator[Contest]:
     """Copy one large file from the page cache to a tmpfs, with checksum and without."""
-    peers = (Cp(), Fdtcp(), _without_sum(), *_gridftp_of_large(), TarNc())
+    others = (Rsync(), Rclone("rclone", 4), Xrootd("xrdcp"), Xrootd("xrdcp, no checksum", has_sums=False), TarNc())
+    peers = (Cp(), Fdtcp(), _without_sum(), *_gridftp_of_large(), *others)
     yield Contest("large", Files(1, scale.large, source=DISK), peers)
 
 
 def four(scale: Scale) -> Iterator[Contest]:
     """Copy four files of a quarter each: one a stream."""
     gridftp = [GridFtp(f"gridftp -cc {files}", ["-cc", str(files)]) for files in (2, 4)]
-    yield Contest("four", Files(4, scale.large // 4, source=DISK), (Cp(), Fdtcp(), _streams(4), *gridftp, TarNc()))
+    others = (Rsync(), Rclone("rclone", 4), Xrootd("xrdcp --parallel 4", ["--parallel", "4"]), TarNc())
+    peers = (Cp(), Fdtcp(), _streams(4), *gridftp, *others)
+    yield Contest("four", Files(4, scale.large // 4, source=DISK), peers)
 
 
 def ext4(scale: Scale) -> Iterator[Contest]:
@@ -82,9 +88,11 @@ def ext4(scale: Scale) -> Iterator[Contest]:
 
 def small(scale: Scale) -> Iterator[Contest]:
     """Copy many small files; ten times as many; and files of 1 MiB."""
-    yield Contest("small", Files(scale.small, _SMALL), (Cp(), Fdtcp(), *_gridftp_of_small(), TarNc()), Figure.FILES)
-    yield Contest("small-200k", Files(scale.many, _SMALL), (Cp(), Fdtcp()), Figure.FILES)
-    yield Contest("small-1MiB", Files(scale.medium, MIB), (Cp(), Fdtcp(), *_gridftp_of_small(), TarNc()))
+    others = (Rsync(), Rclone("rclone", 16), Xrootd("xrdcp --parallel 4", ["--parallel", "4"]), TarNc())
+    peers = (Cp(), Fdtcp(), *_gridftp_of_small(), *others)
+    yield Contest("small", Files(scale.small, _SMALL), peers, Figure.FILES)
+    yield Contest("small-many", Files(scale.many, _SMALL), (Cp(), Fdtcp()), Figure.FILES)
+    yield Contest("small-1MiB", Files(scale.medium, MIB), peers)
 
 
 def memory(scale: Scale) -> Iterator[Contest]:
@@ -158,4 +166,4 @@ def _gridftp_of_large() -> list[GridFtp]:
 
 
 def _gridftp_of_small() -> list[GridFtp]:
-    return [GridFtp("gridftp -cc 4 -pp", ["-cc", "4", "-pp"])]
+    return [GridFtp("gridftp"), GridFtp("gridftp -cc 4 -pp", ["-cc", "4", "-pp"])]

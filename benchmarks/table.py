@@ -37,6 +37,25 @@ def format_result(result: Result) -> str:
     return "\n".join([title, *_lay_out(rows), *absent, f"  (CPU in {unit}; peak memory of the larger side in MB)"])
 
 
+def format_scaling(results: Sequence[Result]) -> str:
+    """Return one table of contests that only we were in: what each more stream and each more file costs."""
+    rows = [["contest", "rate", "CPU", "per", "source", "dest.", "client", "peak"]]
+    for result in results:
+        found = {one: estimate for one in Figure if (estimate := result.estimate(OURS, one)) is not None}
+        if not found:
+            continue
+        is_by_file = result.figure is Figure.FILES
+        cost = found[Figure.FILE_CPU] if is_by_file else found[Figure.CPU]
+        row = [result.name, result.figure.format(found[result.figure].median)]
+        row += [_bare(Figure.FILE_CPU if is_by_file else Figure.CPU, cost), "file, us" if is_by_file else "GB, s"]
+        sides = (Figure.SOURCE_S, Figure.DESTINATION_S, Figure.CLIENT_S)
+        rows.append([*row, *(_bare(one, found[one]) for one in (*sides, Figure.PEAK))])
+    title = (
+        "scaling: fdtcp alone; CPU of all programs per file or GB, and of each side in seconds for the whole command"
+    )
+    return "\n".join([title, *_lay_out(rows)])
+
+
 def format_standings(standings: Sequence[Standing]) -> str:
     """Return the table of targets."""
     rows = [["contest", "program", "figure", "to reach", "median", "90 %", "rounds", ""]]

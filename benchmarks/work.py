@@ -91,9 +91,13 @@ class Measurement:
         """What the whole command took beyond the data phase."""
         return self.whole_s - self.data_s
 
+    def cpu_s(self, side: str) -> float:
+        """CPU seconds of that side; nothing if it is no process of its own."""
+        return self.usage[side].cpu_s if side in self.usage else 0.0
+
     def cpu_per_gb(self, side: str) -> float:
-        """CPU seconds of that side for each GB; nothing if it is no process of its own."""
-        return self.usage[side].cpu_s / (self.size / GB) if side in self.usage else 0.0
+        """CPU seconds of that side for each GB."""
+        return self.cpu_s(side) / (self.size / GB)
 
     def cpu_per_file(self) -> float:
         """CPU seconds of all processes for each file."""
