@@ -18,14 +18,14 @@ def test_what_a_command_and_its_children_use_is_counted_on_its_side() -> None:
     nested = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {BURN.format(0.2)!r}], check=True)"
     with Meter() as meter:
         meter.run(SOURCE, [sys.executable, "-c", nested])
-    assert meter.usage[SOURCE].cpu_s >= 0.2
+    assert meter.usage[SOURCE].cpu_s >= 0.15
     assert meter.seconds > 0
     assert DESTINATION not in meter.usage
 
 
 def test_a_server_is_charged_for_what_it_does_within_the_block() -> None:
     # It answers each line with a child that burns, and waits for it as all servers do.
-    child = f"subprocess.run([sys.executable, '-c', {BURN.format(0.3)!r}])"
+    child = f"subprocess.run([sys.executable, '-c', {BURN.format(0.5)!r}])"
     code = f"import subprocess, sys\nfor line in sys.stdin:\n  {child}\n  print('done', flush=True)"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
         assert server.stdin is not None
@@ -35,8 +35,8 @@ def test_a_server_is_charged_for_what_it_does_within_the_block() -> None:
                 server.stdin.write(b"work\n")
                 server.stdin.flush()
                 server.stdout.readline()
-            # Not twice as much the second time.
-            assert 0.3 <= meter.usage[DESTINATION].cpu_s < 0.6
+            # The kernel counts in ticks; and it is not twice as much the second time.
+            assert 0.45 <= meter.usage[DESTINATION].cpu_s < 0.95
         server.stdin.close()
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import tempfile
@@ -42,8 +41,9 @@ def chance() -> random.Random:
 def place() -> Iterator[Path]:
     """Return a directory that servers under accounts of their own can reach, which pytest's are not."""
     with tempfile.TemporaryDirectory() as name:
-        os.chmod(name, 0o755)
-        yield Path(name)
+        path = Path(name)
+        path.chmod(0o755)
+        yield path
 
 
 def compete(peers: tuple[Peer, ...], work: Files | Flow, place: Path) -> None:
