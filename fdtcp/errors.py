@@ -247,6 +247,14 @@ class DestinationFull(FdtError):
     remedy_text = "free space at the destination, then run the same command again"
 
 
+class ResumeRefused(FdtError):
+    """An earlier attempt has left safe bytes that this one cannot continue, and must not lose."""
+
+    code = "resume-refused"
+    fault = Fault.USER
+    remedy_text = "use the source and the checksum that it was begun with, or say --resume auto to start it over"
+
+
 class DestinationBusy(FdtError):
     """Another transfer is writing this destination file right now."""
 

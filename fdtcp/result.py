@@ -48,6 +48,11 @@ class Result:
         return sum(job.progress.moved for job in self.jobs)
 
     @property
+    def resumed(self) -> int:
+        """Bytes that did not have to: earlier attempts had made them safe."""
+        return sum(outcome.kept for outcome in self.outcomes if outcome is not None)
+
+    @property
     def rate(self) -> float:
         """Bytes per second over the whole run."""
         return self.moved / self.seconds if self.seconds > 0 else 0.0
@@ -102,6 +107,7 @@ def _encode_facts(result: Result, monitor_id: str) -> dict[str, Any]:  # Any: pl
         "began": result.began,
         "seconds": round(result.seconds, 6),
         "moved": result.moved,
+        "resumed": result.resumed,
         "rate": round(result.rate, 1),
         "files_done": result.count(State.DONE),
         "files_skipped": result.count(State.SKIPPED),

@@ -154,9 +154,17 @@ _NEW: Final = {
     "streams": ("N", "data streams of a job (default: the site chooses)"),
     "block_size": ("SIZE", "bytes that are checked and sent anew at once (default: 4MiB)"),
     "rate_limit": ("SIZE", "bytes per second of a job (default: no limit)"),
+    "stream_rate": ("SIZE", "bytes per second of each stream, paced by the source's kernel (default: no limit)"),
+    "readers": ("N", "files of one device that are read at the same time (default: as many as there are streams)"),
+    "writers": ("N", "files of one device that are written at the same time (default: as many as there are streams)"),
     "congestion": ("NAME", "TCP congestion control of the streams, such as cubic or bbr"),
     "buffer_size": ("SIZE", "socket buffers (default: the kernel tunes them)"),
     "zero_size": ("SIZE", "how long /dev/zero is taken to be (default: 8GiB)"),
+    "resume": (
+        "auto|never|require",
+        "go on with what an earlier attempt has made safe of a file if that can be done (default), start it over, or "
+        "fail rather than lose it",
+    ),
     "keep_partials": (
         "yes|no",
         "keep what is safe of unfinished files for the next attempt, which needs a checksum to go on (default: yes)",
@@ -218,8 +226,9 @@ def _build() -> argparse.ArgumentParser:
     old.add_argument("--customServerIP", metavar="A,B", help="as --destination-addresses")
     old.add_argument("--rateLimit", metavar="KB/S", help="as --rate-limit, in KB per second")
     old.add_argument("--windowSize", metavar="N[K|M]", help="as --buffer-size")
+    old.add_argument("--readersCount", "--readerrsCount", dest="readersCount", metavar="N", help="as --readers")
+    old.add_argument("--writersCount", metavar="N", help="as --writers")
     old.add_argument("--bufferSize", metavar="KB", help="as --block-size, in KB, brought within 256 KB and 64 MB")
     for name in MEANINGLESS:
-        names = [f"--{name}", "--readerrsCount"] if name == "readersCount" else [f"--{name}"]
-        old.add_argument(*names, dest=name, metavar="X", help="accepted with a warning, changes nothing")
+        old.add_argument(f"--{name}", metavar="X", help="accepted with a warning, changes nothing")
     return parser

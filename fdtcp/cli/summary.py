@@ -59,10 +59,11 @@ def sum_up(result: Result, code: int, report: str | None, log: Log) -> None:
     parts += [f"{skipped} skipped (the same is there)"] if skipped else []
     parts += [f"{failed} failed"] if failed else []
     parts += [f"{open_} unfinished"] if open_ else []
+    resumed = f" and {format_size(result.resumed)} resumed" if result.resumed else ""
     word = "stopped" if result.is_stopped and open_ else "ended"
     log.say(
         f"{word} after {format_duration(result.seconds)}: {_count(len(result.outcomes), 'file')}, {', '.join(parts)}; "
-        f"{format_size(result.moved)} moved, {format_rate(result.rate)} ({format_bit_rate(result.rate)})"
+        f"{format_size(result.moved)} moved{resumed}, {format_rate(result.rate)} ({format_bit_rate(result.rate)})"
     )
     for pair, moved in result.paths.items():
         log.say(f"data path {' <-> '.join(pair)}: {format_size(moved)}")

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from fdtcp.errors import UsageError
-from fdtcp.model.order import Checksum, OnExists, Policy, SameBy, Sync
+from fdtcp.model.order import Checksum, OnExists, Policy, Resume, SameBy, Sync
 from fdtcp.units import KIB, MIB, parse_duration, parse_size
 
 # FDT's I/O buffers are what our blocks are; a block outside of these would be refused by most sites, and an old
@@ -23,13 +23,11 @@ _SMALLEST_BLOCK: Final = 256 * KIB
 _LARGEST_BLOCK: Final = 64 * MIB
 
 # The ancestor's options that say how FDT in Java is to be run.  Ours has no such knobs: it always writes a temporary
-# file under a lock, chooses its threads by the devices, and takes its port from the site's range.
+# file under a lock, waits for disks in threads that nobody has to count, and takes its port from the site's range.
 MEANINGLESS: Final = (
     "portServer",
     "noFileLock",
     "noTmpFile",
-    "writersCount",
-    "readersCount",
     "blockingIO",
     "ioRetry",
     "xms",
@@ -37,7 +35,16 @@ MEANINGLESS: Final = (
     "satisfyConfig",
     "nettest",
 )
-OLD_OPTIONS: Final = ("customClientIP", "customServerIP", "windowSize", "rateLimit", "bufferSize", *MEANINGLESS)
+OLD_OPTIONS: Final = (
+    "customClientIP",
+    "customServerIP",
+    "windowSize",
+    "rateLimit",
+    "bufferSize",
+    "writersCount",
+    "readersCount",
+    *MEANINGLESS,
+)
 
 _ADDRESS = re.compile(r"[0-9.]{7,15}|[0-9A-Fa-f:.]{2,45}")
 _WORD = re.compile(r"[a-z0-9_-]{1,15}")
@@ -117,9 +124,13 @@ PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {  # Any: each option has a
     "streams": _whole(0, _MAX_STREAMS),
     "block_size": parse_size,
     "rate_limit": parse_size,
+    "stream_rate": parse_size,
+    "readers": _whole(0, _MAX_STREAMS),
+    "writers": _whole(0, _MAX_STREAMS),
     "congestion": _congestion,
     "buffer_size": parse_size,
     "zero_size": parse_size,
+    "resume": _one_of(Resume),
     "keep_partials": _yes_no,
     "stall_timeout": parse_duration,
     "connect_timeout": parse_duration,
@@ -132,6 +143,8 @@ _OLD_PARSERS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {  # Any: 
     "customServerIP": ("destination_addresses", parse_addresses),
     "rateLimit": ("rate_limit", _old_size(KIB)),
     "windowSize": ("buffer_size", _old_size(1)),
+    "writersCount": ("writers", lambda text: min(_whole(0, 10**9)(text), _MAX_STREAMS)),
+    "readersCount": ("readers", lambda text: min(_whole(0, 10**9)(text), _MAX_STREAMS)),
     "bufferSize": (
         "block_size",
         lambda text: min(max(_old_size(KIB)(text), _SMALLEST_BLOCK), _LARGEST_BLOCK),

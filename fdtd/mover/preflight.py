@@ -11,8 +11,8 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
-from fdtcp.errors import DestinationExists, DestinationFull, FdtError, Phase, Side
-from fdtcp.model.order import Action, Checksum, DestinationFile, Extent, OnExists, Policy, SameBy, Verdict
+from fdtcp.errors import DestinationExists, DestinationFull, FdtError, Phase, ResumeRefused, Side
+from fdtcp.model.order import Action, Checksum, DestinationFile, Extent, OnExists, Policy, Resume, SameBy, Verdict
 from fdtcp.units import format_size
 from fdtd.mover.frames import SMALL_FILE_BYTES
 from fdtd.mover.journal import Identity, decode_journal, merge
@@ -79,7 +79,9 @@ class Preflight:
         if partial is None:
             return None, ()
         try:
-            kept = self._kept(file, partial) if self._policy.keep_partials else ()
+            kept = () if self._policy.resume is Resume.NEVER else self._kept(file, partial)
+            if not kept and self._policy.resume is Resume.REQUIRE:
+                _check_worthless(file, partial)
         except FdtError:
             partial.close()
             raise
@@ -108,3 +110,15 @@ class Preflight:
                 " after the files before it"
             )
         self._room[site.device] = room - needed
+
+
+def _check_worthless(file: DestinationFile, partial: Partial) -> None:
+    """Refuse to lose what is safe in a partial, whatever it is a part of.  Raises ResumeRefused."""
+    size = partial.facts().size
+    extents = decode_journal(partial.read_journal(), None)
+    safe = sum(extent.length for extent in extents if extent.offset + extent.length <= size)
+    if safe:
+        raise ResumeRefused(
+            f"{format_size(safe)} of {os.fsdecode(file.path)} are safe from an earlier attempt, of another source, "
+            "another state of it or with another checksum"
+        )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from authsvc import siterules
@@ -18,7 +18,7 @@ from authsvc.siterules import site_rules
 from fdtcp.errors import BadSettings
 from fdtcp.model.order import Mapped
 from fdtcp.settings import Sections, load_settings, parse_absolute
-from fdtd.site.limits import Limit, Limits
+from fdtd.site.limits import BOUNDS, Limit, Limits
 from fdtd.storage.mapping import parse_backend
 
 DEFAULT_CONFIG: Final = "/etc/fdtcp/fdtd.conf"
@@ -95,6 +95,16 @@ overridable = boolean(default=yes)
 min = size(default="0")
 max = size(default="64MiB")
 default = size(default="0")
+overridable = boolean(default=yes)
+[[readers]]
+min = count(default="0")
+max = count(default="0")
+default = count(default="0")
+overridable = boolean(default=yes)
+[[writers]]
+min = count(default="0")
+max = count(default="0")
+default = count(default="0")
 overridable = boolean(default=yes)
 """.strip().splitlines()
 
@@ -256,9 +266,10 @@ def _check_whole(settings: Settings, path: str) -> None:
     for name in ("read", "write"):
         if not getattr(settings.paths, name):
             raise BadSettings(f"{path}: [paths] {name}: at least one directory is needed; / allows all")
-    for option in ("streams", "block_size", "rate_limit", "buffer_size"):
+    for part in fields(Limits):
+        option = part.name
         limit: Limit = getattr(settings.limits, option)
-        if (limit.max or option != "rate_limit") and limit.min > limit.max:
+        if (limit.max or option not in BOUNDS) and limit.min > limit.max:
             raise BadSettings(f"{path}: [limits] [{option}] min: {limit.min} is more than max, {limit.max}")
 
 

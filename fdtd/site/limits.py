@@ -19,6 +19,8 @@ TIMEOUTS_S: Final = (0.5, 3600.0)
 MAX_ZERO_SIZE: Final = 1 << 50
 # Bytes per second; more than any number that a message can carry.
 UNLIMITED: Final = 1 << 63
+# Options of which 0 means: as much as it goes.
+BOUNDS: Final = ("rate_limit", "readers", "writers")
 _UNSAID: Final = Policy()
 
 
@@ -34,12 +36,17 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The site's word on all options that have one.  A `rate_limit.max` of 0 means: as fast as it goes."""
+    """The site's word on all options that have one.
+
+    Of `rate_limit`, `readers` and `writers` 0 is the most, no bound: so is a `max` of 0.
+    """
 
     streams: Limit
     block_size: Limit
     rate_limit: Limit
     buffer_size: Limit
+    readers: Limit
+    writers: Limit
 
     def apply(self, wanted: Policy) -> Policy:
         """Return the policy under which the job will run.  Raises OptionRefused."""
@@ -50,8 +57,15 @@ class Limits:
             most_streams=self.streams.max,
             block_size=_settle("block_size", self.block_size, wanted.block_size, _UNSAID.block_size),
             buffer_size=_settle("buffer_size", self.buffer_size, wanted.buffer_size, _UNSAID.buffer_size),
-            rate_limit=_settle_rate(self.rate_limit, wanted.rate_limit),
+            **{name: _settle_bound(name, getattr(self, name), getattr(wanted, name)) for name in BOUNDS},
         )
+
+    def cut_rate(self, wanted: int) -> int:
+        """Return the rate that comes nearest to what is wanted of a running job: whoever wants it has been let in."""
+        limit = self.rate_limit
+        if wanted == 0 or not limit.overridable:
+            return limit.default or limit.max
+        return min(max(wanted, limit.min), limit.max or UNLIMITED)
 
 
 def _settle(name: str, limit: Limit, wanted: int, unsaid: int) -> int:
@@ -66,11 +80,11 @@ def _settle(name: str, limit: Limit, wanted: int, unsaid: int) -> int:
     return wanted
 
 
-def _settle_rate(limit: Limit, wanted: int) -> int:
-    """Settle the one option where 0, no limit, is the most and not the least."""
+def _settle_bound(name: str, limit: Limit, wanted: int) -> int:
+    """Settle an option of which 0, no bound, is the most and not the least."""
     if wanted == 0:
         return limit.default or limit.max
-    return _settle("rate_limit", replace(limit, max=limit.max or UNLIMITED), wanted, 0)
+    return _settle(name, replace(limit, max=limit.max or UNLIMITED), wanted, 0)
 
 
 def _check_others(wanted: Policy) -> None:
@@ -80,6 +94,8 @@ def _check_others(wanted: Policy) -> None:
         # Written so that NaN fails too.
         if not low <= getattr(wanted, name) <= high:
             raise OptionRefused(f"{name} must be {low:g} to {high:g} seconds", phase=Phase.PREPARE)
+    if wanted.stream_rate < 0:
+        raise OptionRefused("stream_rate cannot be less than 0", phase=Phase.PREPARE)
     if not 0 <= wanted.zero_size <= MAX_ZERO_SIZE:
         raise OptionRefused(f"zero_size must be 0 to {MAX_ZERO_SIZE} bytes", phase=Phase.PREPARE)
     if not re.fullmatch(r"[a-z0-9_]{0,15}", wanted.congestion):

@@ -28,7 +28,7 @@ STREAMS = (
 
 def result(*, is_stopped: bool = False) -> Result:
     first, second = group(TRANSFERS)
-    done = Outcome(0, State.DONE, 50, 50)
+    done = Outcome(0, State.DONE, 60, 50, 10)
     jobs = [
         JobResult(
             first,
@@ -49,7 +49,7 @@ def test_outcomes_come_back_in_the_users_order() -> None:
     made = result(is_stopped=True)
     assert [outcome.state if outcome else None for outcome in made.outcomes] == [State.DONE, None, State.FAILED]
     assert made.exit_code == 1
-    assert (made.moved, made.rate) == (50, 25.0)
+    assert (made.moved, made.resumed, made.rate) == (50, 10, 25.0)
     assert made.count(State.DONE) == 1
 
 
@@ -60,6 +60,7 @@ def test_the_bytes_of_both_views_of_a_path_are_together() -> None:
 def test_the_whole_result_is_json() -> None:
     plain = json.loads(json.dumps(encode_result(result(), "monitor")))
     assert plain["monitor_id"] == "monitor"
+    assert (plain["moved"], plain["resumed"]) == (50, 10)
     assert not plain["complete"]
     assert [file["state"] for file in plain["files"]] == ["done", "unfinished", "failed"]
     assert plain["files"][2]["problem"]["code"] == "source-missing"

@@ -60,6 +60,11 @@ def test_failures_of_files_are_told_one_by_one() -> None:
     assert lines[2:] == ["data path 127.1.0.2 <-> 127.1.0.3: 2.00 KiB", "report: report", "exit code 1"]
 
 
+def test_what_was_resumed_is_told() -> None:
+    made = result({0: Outcome(0, State.DONE, 5000, 2048, kept=3072)}, 1)
+    assert "2.00 KiB moved and 3.00 KiB resumed, 1.02 kB/s" in said(made)[0]
+
+
 def test_what_befell_a_whole_job_is_told_once() -> None:
     outcomes = {index: Outcome(index, State.FAILED, 0, problem=DEAD) for index in range(50)}
     lines = said(result(outcomes, 50, dead=True))

@@ -4,7 +4,7 @@ import pytest
 
 from fdtcp.errors import UsageError
 from fdtcp.model.options import MEANINGLESS, choose, find_meaningless, parse_addresses
-from fdtcp.model.order import Checksum, OnExists, Policy, SameBy, Sync
+from fdtcp.model.order import Checksum, OnExists, Policy, Resume, SameBy, Sync
 
 
 def test_who_says_nothing_gets_the_default_policy() -> None:
@@ -26,6 +26,10 @@ def test_every_option_has_its_word() -> None:
             "congestion": "bbr",
             "buffer_size": "64KiB",
             "zero_size": "1GiB",
+            "stream_rate": "1MB",
+            "readers": "2",
+            "writers": "3",
+            "resume": "require",
             "keep_partials": "no",
             "stall_timeout": "1m",
             "connect_timeout": "5",
@@ -47,6 +51,10 @@ def test_every_option_has_its_word() -> None:
         False,
         60,
         5,
+        stream_rate=10**6,
+        readers=2,
+        writers=3,
+        resume=Resume.REQUIRE,
     )
     assert options.source_addresses == ("192.0.2.1", "2001:db8::1")
     assert options.destination_addresses == ("192.0.2.2",)
@@ -58,6 +66,8 @@ def test_old_words_mean_what_they_meant() -> None:
             "rateLimit": "1000",
             "windowSize": "2M",
             "bufferSize": "1024",
+            "readersCount": "2",
+            "writersCount": "1000",
             "customClientIP": "192.0.2.1",
             "customServerIP": "192.0.2.2",
         }
@@ -65,6 +75,7 @@ def test_old_words_mean_what_they_meant() -> None:
     assert options.policy.rate_limit == 1000 * 1024
     assert options.policy.buffer_size == 2 << 20
     assert options.policy.block_size == 1 << 20
+    assert (options.policy.readers, options.policy.writers) == (2, 256)
     assert (options.source_addresses, options.destination_addresses) == (("192.0.2.1",), ("192.0.2.2",))
 
 
@@ -90,6 +101,9 @@ def test_a_new_word_wins_over_an_old_one_and_both_over_the_configuration() -> No
         ("streams", "٣", "whole number"),
         ("block_size", "big", "not a size"),
         ("keep_partials", "maybe", "neither yes nor no"),
+        ("resume", "perhaps", "auto, never, require"),
+        ("readers", "many", "whole number"),
+        ("readersCount", "many", "whole number"),
         ("congestion", "../x", "congestion control"),
         ("stall_timeout", "soon", "not a duration"),
         ("source_addresses", "host.example", "not a numeric address"),

@@ -34,6 +34,8 @@ def test_what_is_said_within_limits_is_kept() -> None:
         Policy(block_size=1 << 40),
         Policy(buffer_size=1 << 30),
         Policy(rate_limit=-1),
+        Policy(stream_rate=-1),
+        Policy(readers=-1),
         Policy(stall_timeout=0.0),
         Policy(connect_timeout=float("nan")),
         Policy(zero_size=-1),
@@ -60,5 +62,37 @@ def test_a_limited_rate_is_the_rate_of_those_who_say_nothing() -> None:
         limits.apply(Policy(rate_limit=1001))
 
 
+def test_of_readers_and_writers_0_is_the_most() -> None:
+    limits = replace(DEFAULTS, readers=Limit(0, 4, 0, True), writers=Limit(0, 4, 2, True))
+    applied = limits.apply(Policy())
+    assert (applied.readers, applied.writers) == (4, 2)
+    assert limits.apply(Policy(readers=1)).readers == 1
+    with pytest.raises(OptionRefused):
+        limits.apply(Policy(writers=5))
+
+
+@pytest.mark.parametrize(
+    ("limit", "wanted", "given"),
+    [
+        (Limit(0, 0, 0, True), 0, 0),
+        (Limit(0, 0, 0, True), 7, 7),
+        (Limit(0, 1000, 0, True), 0, 1000),
+        (Limit(0, 1000, 0, True), 2000, 1000),
+        (Limit(10, 1000, 500, True), 1, 10),
+        (Limit(10, 1000, 500, True), 0, 500),
+        (Limit(0, 1000, 500, False), 7, 500),
+    ],
+)
+def test_the_rate_of_a_running_job_stays_within_the_limits(limit: Limit, wanted: int, given: int) -> None:
+    assert replace(DEFAULTS, rate_limit=limit).cut_rate(wanted) == given
+
+
 def test_limits_cover_what_the_file_shows() -> None:
-    assert set(Limits.__dataclass_fields__) == {"streams", "block_size", "rate_limit", "buffer_size"}
+    assert set(Limits.__dataclass_fields__) == {
+        "streams",
+        "block_size",
+        "rate_limit",
+        "buffer_size",
+        "readers",
+        "writers",
+    }
