@@ -21,6 +21,7 @@ from fdtcp.contract import (
     Release,
     Reply,
     Request,
+    SetRate,
     SourceGone,
     StartSend,
     Watch,
@@ -31,6 +32,7 @@ from fdtcp.model.ledger import Ledger
 from fdtcp.model.options import Options
 from fdtcp.model.order import Outcome
 from fdtcp.model.transfer import Transfer
+from fdtcp.rates import Rates
 
 # While chunks are on their way an end must be free for the next one, so it is only asked for news now and then.
 GLANCE_EVERY_S: Final = 0.25
@@ -41,6 +43,7 @@ class Agenda:
 
     def __init__(self, job: str, transfers: Sequence[Transfer], options: Options) -> None:
         self.ledger = Ledger(transfers, contract.MAX_CHUNK, contract.MAX_CHUNK_BYTES)
+        self.rates = Rates(options.policy.rate_limit)
         self.is_started = False
         self._job = job
         self._options = options
@@ -49,6 +52,8 @@ class Agenda:
 
     def next_call(self, end: End, now: float) -> Request | None:
         """Return what to ask that end, which is free; None if there is nothing to ask before the next glance."""
+        if end.has_session and (rate := self.rates.next_for(end.side)) is not None:
+            return SetRate(self._job, rate, end.side)
         request = self._next_of_source() if end.side is Side.SOURCE else self._next_of_destination(end)
         if request is not None:
             return request
@@ -88,10 +93,14 @@ class Agenda:
                 if not 0 < len(reply.endpoints) <= contract.MAX_ENDPOINTS:
                     raise ProtocolViolation(f"the destination listens on {len(reply.endpoints)} endpoints")
                 self._prepared = reply
+                self.rates.note(Side.DESTINATION, reply.rate)
                 return "prepared", ()
             case StartSend(), Done():
                 self.is_started = True
                 return "started", ()
+            case SetRate(), Done():
+                self.rates.told(request.side, request.rate)
+                return "rate changed", ()
             case Release(), Done():
                 return "released", ()
             case SourceGone(), Done():

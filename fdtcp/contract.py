@@ -112,6 +112,7 @@ class PrepareReceiveReply:
 
     endpoints: tuple[Endpoint, ...]
     secret: bytes = field(repr=False)
+    rate: int | None = None  # as in WatchReply
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,15 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
+class SetRate:
+    """To either: go on at so many bytes per second over all streams (0: no limit), as far as the site allows."""
+
+    job: str
+    rate: int
+    side: Side | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Watch:
     """To either: outcomes from position `cursor` on, and how far things are; waits up to `wait` s for news."""
 
@@ -147,7 +157,8 @@ class WatchReply:
     """News: at most MAX_CHUNK outcomes and the cursor behind them.
 
     `ended` says that the mover is gone and that no outcome will follow those behind `cursor`; then `problem` says why
-    if it was not that all was done.  Only the destination has outcomes.
+    if it was not that all was done.  Only the destination has outcomes.  `rate` is the lowest of what the job, the site
+    and the host's other jobs allow in bytes per second, 0: no limit, None: it is not known.
     """
 
     cursor: int
@@ -157,6 +168,7 @@ class WatchReply:
     ended: bool
     problem: Problem | None = None
     kept: tuple[KeptPartial, ...] = ()
+    rate: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +200,9 @@ class Done:
     """The answer to calls that have nothing to say."""
 
 
-Request = About | Describe | Expect | PrepareReceive | StartSend | Release | Watch | SourceGone | Finish | Abort
+Request = (
+    About | Describe | Expect | PrepareReceive | StartSend | Release | SetRate | Watch | SourceGone | Finish | Abort
+)
 Reply = AboutReply | DescribeReply | ExpectReply | PrepareReceiveReply | WatchReply | Done
 
 CALLS: Final = CallTable[Request, Reply](
@@ -199,6 +213,7 @@ CALLS: Final = CallTable[Request, Reply](
         "prepare_receive": (PrepareReceive, PrepareReceiveReply),
         "start_send": (StartSend, Done),
         "release": (Release, Done),
+        "set_rate": (SetRate, Done),
         "watch": (Watch, WatchReply),
         "source_gone": (SourceGone, Done),
         "finish": (Finish, Done),

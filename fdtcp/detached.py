@@ -187,6 +187,14 @@ class RecallReply:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeRate:
+    """Let each part of the job go on at so many bytes per second; 0: no limit but the sites'."""
+
+    job: str
+    rate: int
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     """Stop the job; what is not final then fails, and all of it can still be followed."""
 
@@ -200,7 +208,7 @@ class Forget:
     job: str
 
 
-Request = DelegateBegin | DelegateFinish | Submit | Follow | Recall | Cancel | Forget
+Request = DelegateBegin | DelegateFinish | Submit | Follow | Recall | ChangeRate | Cancel | Forget
 Reply = DelegateBeginReply | DelegateFinishReply | FollowReply | RecallReply | Done
 
 CALLS: Final = CallTable[Request, Reply](
@@ -210,6 +218,7 @@ CALLS: Final = CallTable[Request, Reply](
         "submit": (Submit, Done),
         "follow": (Follow, FollowReply),
         "recall": (Recall, RecallReply),
+        "change_rate": (ChangeRate, Done),
         "cancel": (Cancel, Done),
         "forget": (Forget, Done),
     }

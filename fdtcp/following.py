@@ -13,6 +13,7 @@ from typing import Final
 
 from fdtcp.detached import (
     Cancel,
+    ChangeRate,
     Follow,
     FollowReply,
     Forget,
@@ -138,6 +139,10 @@ class Following:
                 return False
             raise
         return True
+
+    def change_rate(self, rate: int) -> None:
+        """Let the job go on at so many bytes per second for each pair of daemons; 0: no limit."""
+        self._ask(ChangeRate(self.ticket.job, rate))
 
     def cancel(self, on_look: Callable[[], None] = lambda: None) -> bool:
         """Stop the job and follow it to its end; False if it does not end in time."""

@@ -70,7 +70,7 @@ class RunningJob:
         self.progress: Progress = self._machine.progress()
         self._opener = opener
         self._on_final = on_final
-        self._inbox: queue.SimpleQueue[tuple[Line | None, Report]] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[tuple[Line | None, Report | int]] = queue.SimpleQueue()
         self._lines: dict[Side, Line] = {}
         self._old_lines: list[Line] = []
         self._began = time.monotonic()
@@ -81,6 +81,10 @@ class RunningJob:
     def stop(self) -> None:
         """Ask the job to stop; any thread may."""
         self._inbox.put((None, None))
+
+    def set_rate(self, rate: int) -> None:
+        """Ask the job to go on at so many bytes per second, 0: as fast as it may; any thread may."""
+        self._inbox.put((None, rate))
 
     def run(self) -> None:
         """Drive the job to its end."""
@@ -135,6 +139,9 @@ class RunningJob:
         except queue.Empty:
             return machine.tick(time.monotonic())
         now = time.monotonic()
+        if line is None and isinstance(report, int):
+            machine.agenda.rates.want(report)
+            return machine.tick(now)
         if line is None:
             return machine.stop(now)
         if self._lines.get(line.side) is not line:

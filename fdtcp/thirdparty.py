@@ -24,7 +24,7 @@ from typing import Final
 
 from fdtcp import contract
 from fdtcp.agenda import GLANCE_EVERY_S, Agenda
-from fdtcp.contract import Abort, Done, Finish, Reply, Request, SourceGone, Watch, WatchReply
+from fdtcp.contract import Abort, Done, Finish, Reply, Request, SetRate, SourceGone, Watch, WatchReply
 from fdtcp.ends import Call, Close, Command, End, Link, Open, Told
 from fdtcp.errors import Abandoned, DaemonLost, InternalError, MoverDied, Phase, Problem, ProtocolViolation, Side
 from fdtcp.model.ledger import HEARSAY
@@ -147,6 +147,8 @@ class ThirdParty:
             end.is_finished = True
         elif isinstance(request, Abort):
             end.is_aborted = end.is_over = True
+        elif isinstance(request, SetRate):
+            self.agenda.rates.told(end.side, request.rate)  # the job goes on as it was
         elif problem.code == UNKNOWN_SESSION:
             end.fail(DaemonLost(f"the {side}'s daemon no longer knows the job").problem(side, Phase.TRANSFER))
         elif not isinstance(request, SourceGone):  # that one is only there to be quicker
@@ -210,6 +212,7 @@ class ThirdParty:
     def _take(self, end: End, request: Request | None, reply: Reply, now: float) -> None:
         match request, reply:
             case Watch(), WatchReply():
+                self.agenda.rates.note(end.side, reply.rate)
                 self._take_news(end, request, reply, now)
             case Finish(), Done():
                 end.is_finished = True
@@ -224,9 +227,8 @@ class ThirdParty:
 
     def _take_news(self, end: End, request: Watch, reply: WatchReply, now: float) -> None:
         if reply.cursor != request.cursor + len(reply.outcomes):
-            raise ProtocolViolation(
-                f"{len(reply.outcomes)} outcomes after {request.cursor} do not end at {reply.cursor}"
-            )
+            news = f"{len(reply.outcomes)} outcomes after {request.cursor}"
+            raise ProtocolViolation(f"{news} do not end at {reply.cursor}")
         has_news = bool(reply.outcomes) or reply.moved != end.moved or reply.ended
         # Without news the next look waits a little if this one did not.
         end.watched_at = now if has_news or now - end.asked_at >= WATCH_GAP_S else now + WATCH_GAP_S
@@ -242,9 +244,8 @@ class ThirdParty:
             if reply.problem is not None and not is_our_doing:
                 end.fail(reply.problem.on(end.side))
             elif end.side is Side.SOURCE and self.stage is Stage.MOVING and not self.ledger.is_released:
-                end.fail(
-                    MoverDied("the reader ended before it was told of all files").problem(end.side, Phase.TRANSFER)
-                )
+                died = MoverDied("the reader ended before it was told of all files")
+                end.fail(died.problem(end.side, Phase.TRANSFER))
             self._mark(f"{end.side} ended", now)
 
     def _tell(self, outcomes: Sequence[Outcome], now: float) -> None:
@@ -308,7 +309,6 @@ class ThirdParty:
 
     def _judge(self, now: float) -> Event | None:
         source, destination = ends = tuple(self.ends.values())
-        is_late = now >= self._deadline
         match self.stage:
             case Stage.MOVING if source.problem is not None or destination.is_over:
                 return Event.END_GONE
@@ -322,7 +322,7 @@ class ThirdParty:
                 return Event.BOTH_OVER
             case Stage.SETTLING if any(self._is_awaited(end) for end in ends):
                 return None
-            case Stage.SETTLING | Stage.ABORTING | Stage.CLOSING if is_late:
+            case Stage.SETTLING | Stage.ABORTING | Stage.CLOSING if now >= self._deadline:
                 return Event.TOO_LONG
         return None
 

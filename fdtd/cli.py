@@ -43,6 +43,8 @@ def main(arguments: Sequence[str]) -> int:
         settings = load_config(options.config)
         if options.status:
             return _show_status(settings)
+        if options.rate is not None:
+            return _set_rate(settings, options.rate)
         return _check(settings, options.config) if options.check else _serve(settings)
     except FdtError as exc:
         print(f"fdtd: {exc}", file=sys.stderr)
@@ -55,8 +57,21 @@ def _parser() -> argparse.ArgumentParser:
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--check", action="store_true", help="check the configuration and the credentials, then exit")
     action.add_argument("--status", action="store_true", help="show what the running daemon does, as JSON")
+    action.add_argument(
+        "--rate",
+        type=_rate,
+        metavar="SIZE|none",
+        help="what the running daemon's jobs together may send, and receive, in bytes per second, until it ends",
+    )
     action.add_argument("--version", action="store_true", help="print the version")
     return parser
+
+
+def _rate(text: str) -> int:
+    """Read a rate.  Raises ValueError."""
+    from fdtcp.units import parse_size
+
+    return 0 if text == "none" else parse_size(text)
 
 
 def _check(settings: Settings, path: str) -> int:
@@ -97,6 +112,13 @@ def _show_status(settings: Settings) -> int:
     from fdtd.operation.admin import ask_status
 
     print(json.dumps(ask_status(settings.service.run_dir), indent=2))
+    return 0
+
+
+def _set_rate(settings: Settings, rate: int) -> int:
+    from fdtd.operation.admin import ask_rate
+
+    print(json.dumps(ask_rate(settings.service.run_dir, rate)))
     return 0
 
 

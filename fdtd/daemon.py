@@ -14,8 +14,9 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from typing import Final
 
 from authsvc.channel import Acceptor, Caller, Handler, own_pyro_settings
@@ -29,7 +30,7 @@ from fdtd.errors import AlreadyRunning, DaemonLeaving, StateFailed
 from fdtd.live.registry import Registry
 from fdtd.live.session import TRANSFER_LOGS, Tools
 from fdtd.live.sweeping import Sweeping
-from fdtd.operation.admin import ControlSocket, Status
+from fdtd.operation.admin import Command, ControlSocket, Status
 from fdtd.operation.certificate import CertificateWatch
 from fdtd.operation.monitoring import host_name, open_emitter
 from fdtd.processes.launcher import Launcher
@@ -37,6 +38,7 @@ from fdtd.service import Service, package_version
 from fdtd.sessions.machine import WORKING
 from fdtd.site.accounts import Accounts, check_mode
 from fdtd.site.config import Settings, format_endpoint
+from fdtd.site.limits import UNLIMITED
 from fdtd.site.paths import PathPolicy
 from fdtd.site.ports import PortLeases
 from fdtd.state.statefile import StateFile
@@ -45,7 +47,7 @@ _log: Final = logging.getLogger("fdtd")
 
 # How late a deadline of a session can be noticed.
 TICK_S: Final = 0.2
-# Leaving now: what HURRY (fdtd.sessions.machine) adds up to, and a little.
+# Leaving now: what HURRY (fdtd.sessions.patience) adds up to, and a little.
 STOP_S: Final = 5.0
 # Then clients get a moment to read what became of their files.
 FAREWELL_S: Final = 1.0
@@ -118,7 +120,7 @@ class Daemon:
             state = stack.enter_context(closing(StateFile(settings.service.state_dir)))
             launcher = stack.enter_context(Launcher(settings.accounts))
             sweeping = stack.enter_context(self._sweeping(launcher, state))
-            registry = Registry(settings.session, state)
+            registry = Registry(settings.session, state, settings.data.total_rate)
             ports = PortLeases(*settings.data.port_range)
             emitter = stack.enter_context(closing(open_emitter(settings)))
             tools = Tools(
@@ -142,7 +144,11 @@ class Daemon:
             acceptor.start()
             stack.callback(acceptor.stop)
             sweeping.start(settings.session.outcomes_kept)
-            stack.enter_context(ControlSocket(settings.service.run_dir, lambda: self._status(registry, ports, jobs)))
+            commands: dict[str, Command] = {
+                "status": lambda _: self._status(registry, ports, jobs),
+                "rate": partial(_set_rate, registry),
+            }
+            stack.enter_context(ControlSocket(settings.service.run_dir, commands))
             where = ", ".join(format_endpoint(host, port) for host, port in acceptor.addresses)
             took = time.monotonic() - self._started
             _log.info("event=ready version=%s listen=%r seconds=%.3f", package_version(), where, took)
@@ -176,10 +182,21 @@ class Daemon:
             "version": package_version(),
             "pid": os.getpid(),
             "uptime": round(now - self._started, 1),
+            "total_rate": registry.total_rate,
             "sessions": [live.status(now) for live in registry.all()],
             "detached": jobs.status(),
             "leases": {format_endpoint(one.address, one.port): job for one, job in ports.held().items()},
         }
+
+
+def _set_rate(registry: Registry, command: Mapping[str, object]) -> Status:
+    """Do the administrator's command.  Raises ValueError."""
+    rate = command.get("rate")
+    if type(rate) is not int or not 0 <= rate < UNLIMITED:
+        raise ValueError("a rate is a whole number of bytes per second, 0 for none")
+    registry.set_total_rate(rate)
+    _log.info("event=total-rate rate=%d sessions=%d", rate, len(registry.running()))
+    return {"total_rate": rate, "sessions": len(registry.running())}
 
 
 def _token_judge(settings: Settings) -> Callable[[str], Grant] | None:

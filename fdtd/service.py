@@ -33,6 +33,7 @@ from fdtcp.contract import (
     Release,
     Reply,
     Request,
+    SetRate,
     SourceGone,
     StartSend,
     Watch,
@@ -102,7 +103,7 @@ class Service:
 
         return call
 
-    def answer(  # noqa: C901  # a table: one case for each call
+    def answer(  # a table: one case for each call
         self, dn: str, account: str, request: Request, grant: Grant | None = None
     ) -> Reply:
         """Answer one request of this owner, who may be limited by his bearer token.  Raises FdtError."""
@@ -122,15 +123,22 @@ class Service:
                 key = SessionKey(dn, account, request.job, Side.SOURCE)
                 self._require(key).release(request.files, request.last)
                 return Done()
-            case Watch():
-                return self._watch(_keys(dn, account, request.job, request.side), request)
             case SourceGone():
                 self._require(SessionKey(dn, account, request.job, Side.DESTINATION)).source_gone()
                 return Done()
+        return self._answer_either(_keys(dn, account, request.job, request.side), request)
+
+    def _answer_either(self, keys: Sequence[SessionKey], request: SetRate | Watch | Finish | Abort) -> Reply:
+        """Answer what can be asked of both ends of a job."""
+        match request:
+            case SetRate():
+                return self._set_rate(keys, request.rate)
+            case Watch():
+                return self._watch(keys, request)
             case Finish():
-                return self._finish(_keys(dn, account, request.job, request.side))
+                return self._finish(keys)
             case Abort():
-                return self._abort(_keys(dn, account, request.job, request.side), request.discard)
+                return self._abort(keys, request.discard)
 
     def _about(self) -> AboutReply:
         try:
@@ -182,6 +190,18 @@ class Service:
                 "the site of the source does not send to an endpoint of the destination", phase=Phase.PREPARE
             )
         live.start_send(request.endpoints, request.secret)
+        return Done()
+
+    def _set_rate(self, keys: Sequence[SessionKey], rate: int) -> Done:
+        if rate < 0:
+            raise ProtocolViolation("a rate is not negative")
+        found = [live for key in keys if (live := self._registry.find(key)) is not None]
+        if not found:
+            raise _unknown(keys[0])
+        limit = self._settings.limits.cut_rate(rate)
+        _log.info("event=rate job=%s dn=%r wanted=%d limit=%d", keys[0].job, keys[0].dn, rate, limit)
+        for live in found:
+            live.set_limit(limit)
         return Done()
 
     def _watch(self, keys: Sequence[SessionKey], request: Watch) -> WatchReply:

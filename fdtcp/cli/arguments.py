@@ -23,7 +23,7 @@ A file is named fdt://host:port/path (port 8444 if left out).  A copyjobfile has
 or is a JSON list of {"source": ..., "destination": ...}.  Exit codes: 0 all files done or skipped because the same is
 there; 2 something else exists; 3 permission; 1 any other or a mixture; 64 the command itself cannot be acted on.
 `fdtcp demo` shows a whole transfer between two daemons on this machine.  Jobs that were begun with --detach are for
-`fdtcp attach|status|cancel|renew ID@host:port`."""
+`fdtcp attach|status|cancel|renew ID@host:port` and `fdtcp rate ID@host:port SIZE`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +190,7 @@ def _build() -> argparse.ArgumentParser:
     parser = Parser(
         prog="fdtcp",
         usage="fdtcp [options] SOURCE DESTINATION | fdtcp [options] --copyjobfile F | fdtcp demo [options]\n"
-        "       fdtcp attach|status|cancel|renew [options] ID@host:port",
+        "       fdtcp attach|status|cancel|renew [options] ID@host:port | fdtcp rate [options] ID@host:port SIZE|none",
         description="Move files between two storage hosts; the bytes go from the one to the other, not through here.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -1,4 +1,4 @@
-"""The commands for jobs that were detached: `fdtcp attach`, `fdtcp status`, `fdtcp cancel`, `fdtcp renew`.
+"""The commands for jobs that were detached: `fdtcp attach`, `status`, `cancel`, `renew` and `rate`.
 
 Decides that coming back looks as if one had stayed: the same output, report and exit code.  A result that was written
 down here is forgotten at the daemon, another stays there for a day.
@@ -32,12 +32,14 @@ from fdtcp.model.ticket import Ticket
 from fdtcp.report import ReportFile
 from fdtcp.stages import Stage
 from fdtcp.thirdparty import Progress
+from fdtcp.units import parse_size
 
-COMMANDS: Final = ("attach", "status", "cancel", "renew")
+COMMANDS: Final = ("attach", "status", "cancel", "renew", "rate")
 _WHAT: Final = {
     "attach": "Watch a detached job to its end, as if it had been begun here.  Ctrl-C leaves it again.",
     "status": "Say in one line how a detached job is: running, done, failed or cancelled, and how far.",
     "renew": "Give a detached job another proxy of yours, before the one that it has ends.",
+    "rate": "Let a detached job go on faster or slower, from now on.",
     "cancel": "Stop a detached job; what is not final then has failed.",
 }
 
@@ -46,20 +48,20 @@ def main(command: str, arguments: Sequence[str]) -> int:
     """Run one of the commands and return its exit code."""
     signals = Signals()
     try:
-        ticket, line = _parse(command, arguments)
+        ticket, line, rate = _parse(command, arguments)
     except UsageError as exc:
         with Log(sys.stdout) as log:
             complain(exc, log)
         return int(Status.USAGE)
     with Log(sys.stderr if line.json == "-" else sys.stdout, is_debug=line.debug == "DEBUG") as log:
         try:
-            return _run(command, ticket, line, log, signals.is_caught)
+            return _run(command, ticket, line, rate, log, signals.is_caught)
         except FdtError as exc:
             complain(exc, log)
             return int(Status.USAGE if isinstance(exc, UsageError) else Status.GENERAL)
 
 
-def _run(command: str, ticket: Ticket, line: CommandLine, log: Log, should_stop: Callable[[], bool]) -> int:
+def _run(command: str, ticket: Ticket, line: CommandLine, rate: int, log: Log, should_stop: Callable[[], bool]) -> int:
     check_distinct(line)
     with ExitStack() as stack:
         if line.log_file is not None:
@@ -78,6 +80,8 @@ def _run(command: str, ticket: Ticket, line: CommandLine, log: Log, should_stop:
             return follow(following, line, report, log, should_stop)
         if command == "renew":
             renew(ticket, identity, hours=line.delegate_hours or DELEGATE_HOURS, contact=contact)
+        if command == "rate":
+            following.change_rate(rate)
         if command == "cancel":
             following.recall()
             following.cancel()
@@ -103,7 +107,14 @@ def _say_status(reply: FollowReply) -> str:
     return f"{word}: {describe([whole], rate)}{tail}"
 
 
-def _parse(command: str, arguments: Sequence[str]) -> tuple[Ticket, CommandLine]:
+def _parse_rate(text: str) -> int:
+    try:
+        return 0 if text == "none" else parse_size(text)
+    except ValueError as exc:
+        raise UsageError(f"rate: {exc}, and not none") from exc
+
+
+def _parse(command: str, arguments: Sequence[str]) -> tuple[Ticket, CommandLine, int]:
     parser = Parser(
         prog=f"fdtcp {command}",
         description=_WHAT[command],
@@ -112,6 +123,8 @@ def _parse(command: str, arguments: Sequence[str]) -> tuple[Ticket, CommandLine]
     )
     add = parser.add_argument
     add("ticket", metavar="ID@host:port", help="what fdtcp --detach printed")
+    if command == "rate":
+        add("rate", metavar="SIZE|none", help="bytes per second for each pair of hosts, within the sites' limits")
     if command == "attach":
         add("-r", "--report", metavar="F", help="write a line for each file: FROM TO STATUS DETAIL")
         add("--json", metavar="F", help="write the whole result as JSON (-: to standard output, the log to stderr)")
@@ -135,4 +148,4 @@ def _parse(command: str, arguments: Sequence[str]) -> tuple[Ticket, CommandLine]
         monitor_id=found.get("monID", ""),
         delegate_hours=parse_hours(found.get("delegate_hours")),
     )
-    return Ticket.parse(found["ticket"]), line
+    return Ticket.parse(found["ticket"]), line, _parse_rate(found.get("rate", "none"))

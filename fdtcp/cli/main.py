@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
         from fdtcp.cli.demo import main as demo
 
         return demo(arguments[1:])
-    if arguments[:1] in (["attach"], ["status"], ["cancel"], ["renew"]):
+    if arguments[:1] in (["attach"], ["status"], ["cancel"], ["renew"], ["rate"]):
         from fdtcp.cli.attach import main as attach
 
         return attach(arguments[0], arguments[1:])

@@ -19,6 +19,7 @@ from fdtcp.detached import (
     CALLS,
     MAX_PARTS,
     Cancel,
+    ChangeRate,
     DelegateBegin,
     DelegateBeginReply,
     DelegateFinish,
@@ -127,11 +128,17 @@ class Desk:
                 if position < 0:
                     raise ProtocolViolation("a position is not negative")
                 return RecallReply(self._jobs.recall(self.dn, job, position))
+        self._act(request)
+        return Done()
+
+    def _act(self, request: ChangeRate | Cancel | Forget) -> None:
+        match request:
+            case ChangeRate(job, rate):
+                self._jobs.change_rate(self.dn, job, rate)
             case Cancel(job):
                 self._jobs.cancel(self.dn, job)
             case Forget(job):
                 self._jobs.forget(self.dn, job)
-        return Done()
 
     def _begin(self, job: str) -> DelegateBeginReply:
         if not self._jobs.is_allowed:

@@ -75,6 +75,11 @@ class DetachedJob:
         self._number = number
         self._thread.start()
 
+    def change_rate(self, rate: int) -> None:
+        """Let each of its parts go on at another rate."""
+        for job in self._running:
+            job.set_rate(rate)
+
     def stop(self, why: Problem, *, is_cancelled: bool = False) -> None:
         """Stop; what is not final then fails with this problem.  The first reason counts."""
         with self._cond:

@@ -24,7 +24,7 @@ from fdtcp.detached import MAX_WAIT_S, FollowReply, Part, Terms, Wanted, cut
 from fdtcp.errors import Abandoned, DaemonLost, FdtError, Phase, Problem, Side
 from fdtcp.model.job import Job, group
 from fdtcp.model.options import Options
-from fdtcp.model.order import Outcome, State
+from fdtcp.model.order import Outcome, Policy, State
 from fdtcp.model.pfn import Pfn
 from fdtcp.model.transfer import Transfer
 from fdtcp.stages import Stage
@@ -166,6 +166,14 @@ class DetachedJobs:
     def recall(self, dn: str, name: str, position: int) -> tuple[Wanted, ...]:
         """Return files from `position` on.  Raises UnknownSession."""
         return tuple(cut(self._store.wanted(self._require(dn, name).id, position, MAX_CHUNK)))
+
+    def change_rate(self, dn: str, name: str, rate: int) -> None:
+        """Let a running job go on at another rate.  Raises UnknownSession, OptionRefused."""
+        self._require(dn, name)
+        self._settings.limits.apply(Policy(rate_limit=rate))
+        if (running := self._running.get((dn, name))) is not None:
+            _log.info("event=detached-rate job=%s dn=%r rate=%d", name, dn, rate)
+            running.change_rate(rate)
 
     def cancel(self, dn: str, name: str) -> None:
         """Stop a job; one that has ended is left as it is.  Raises UnknownSession."""

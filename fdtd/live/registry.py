@@ -17,7 +17,9 @@ from fdtcp.errors import FdtError, Phase, Side
 from fdtcp.model.order import DestinationFile, Policy
 from fdtd.errors import DaemonLeaving, SessionOver, TooManySessions
 from fdtd.live.session import LiveSession, Tools
-from fdtd.sessions.machine import Patience, Session, SessionKey
+from fdtd.sessions.machine import Session, SessionKey
+from fdtd.sessions.patience import Patience
+from fdtd.sessions.throttle import deal
 from fdtd.site.config import SessionSettings
 from fdtd.site.paths import DEVICES
 from fdtd.state.statefile import StateFile
@@ -34,12 +36,14 @@ _LOOK_S: Final = 0.1
 class Registry:
     """The sessions in memory; safe to use from all threads."""
 
-    def __init__(self, settings: SessionSettings, state: StateFile) -> None:
+    def __init__(self, settings: SessionSettings, state: StateFile, total_rate: int = 0) -> None:
+        """`total_rate`: bytes per second that all sessions together may send, and as many that they may receive."""
         self._settings = settings
         self._state = state
         self._lock = threading.Lock()
         self._live: dict[SessionKey, LiveSession] = {}
         self._leaving = False
+        self.total_rate = total_rate
         self.patience = Patience(client_grace=settings.client_grace)
 
     def find(self, key: SessionKey) -> LiveSession | None:
@@ -71,6 +75,8 @@ class Registry:
             live = LiveSession(session, number, prefixes, tools, scopes)
             self._live[key] = live
         _log.info("event=session-opened job=%s side=%s account=%s dn=%r", key.job, key.side, key.account, key.dn)
+        # Before it starts: it must not have all for a moment.
+        self._share_out()
         try:
             live.start()
         except FdtError:
@@ -130,6 +136,7 @@ class Registry:
 
     def tick(self, now: float) -> None:
         """Do what is due in all sessions, and drop those that nobody asks for any more."""
+        self._share_out()
         for live in self.all():
             live.tick(now)
             if live.is_finished:
@@ -147,10 +154,22 @@ class Registry:
         """Return those that have not ended."""
         return [live for live in self.all() if not live.is_ended]
 
+    def set_total_rate(self, rate: int) -> None:
+        """Let all sessions together move at another rate; 0: no limit."""
+        self.total_rate = rate
+        self._share_out()
+
     def leave(self) -> None:
         """Open no new sessions from now on."""
         with self._lock:
             self._leaving = True
+
+    def _share_out(self) -> None:
+        for side in (Side.SOURCE, Side.DESTINATION):
+            running = [live for live in self.running() if live.key.side is side]
+            shares = deal(self.total_rate, [live.session.throttle.limit for live in running])
+            for live, share in zip(running, shares, strict=True):
+                live.set_share(share)
 
     def _check_room(self, key: SessionKey) -> None:
         if self._leaving:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from fdtcp.contract import MAX_CHUNK, MAX_WATCH_S, PrepareReceiveReply, WatchReply
@@ -111,8 +111,9 @@ class LiveSession:
             raise
         mover = RunningMover(process, self._on_message, self._on_garbage, self._on_exit)
         self._event("mover-started", f"pid={mover.pid} role={role} log={path}")
-        mover.send(Setup(role, self.key.job, self.prefixes, self.session.policy, self._scopes, self._tools.storage))
         with self._cond:
+            policy = replace(self.session.policy, rate_limit=self.session.throttle.rate)
+            mover.send(Setup(role, self.key.job, self.prefixes, policy, self._scopes, self._tools.storage))
             self._mover = mover
             self._started = True
             self._cond.notify_all()
@@ -143,7 +144,7 @@ class LiveSession:
                 ports = self._tools.ports.candidates(self.session.addresses)
                 self._perform(self.session.listen(ports, peers, secrets.token_bytes(32)))
             endpoints = self._wait(lambda: self.session.endpoints or None, LISTEN_TIMEOUT_S, "a listening writer")
-            return PrepareReceiveReply(endpoints, self.session.secret)
+            return PrepareReceiveReply(endpoints, self.session.secret, self.session.throttle.rate)
 
     def start_send(self, endpoints: tuple[Endpoint, ...], secret: bytes) -> None:
         """Let the reader connect."""
@@ -181,6 +182,7 @@ class LiveSession:
                 ended,
                 self.session.problem if ended else None,
                 self.session.kept[:MAX_CHUNK] if ended else (),
+                self.session.throttle.rate,
             )
 
     def abort(self, discard: bool) -> None:
@@ -190,6 +192,11 @@ class LiveSession:
                 self._tools.state.discard(self.number)
             why = Abandoned("the transfer was stopped by its client").problem(self.key.side, Phase.TRANSFER)
             self._perform(self.session.stop(discard, why, time.monotonic()))
+
+    def set_limit(self, limit: int) -> None:
+        """Let the job go on at another rate."""
+        with self._call():
+            self._perform(self.session.slow_down(replace(self.session.throttle, limit=limit)))
 
     def finish(self) -> None:
         """Let the session be forgotten, as soon as it has ended."""
@@ -215,6 +222,12 @@ class LiveSession:
             if self._finish_by is not None and now >= self._finish_by:
                 why = Abandoned("finished by its client before its mover was").problem(self.key.side, Phase.CLEANUP)
                 self._perform(self.session.stop(False, why, now))
+
+    def set_share(self, share: int) -> None:
+        """Let it have so much of the host's rate; 0: there is no such limit."""
+        with self._cond:
+            if share != self.session.throttle.share:
+                self._perform(self.session.slow_down(replace(self.session.throttle, share=share)))
 
     def stop(self, why: str, *, hurry: bool = False) -> None:
         """Stop on the daemon's own account, keeping partials."""
@@ -266,6 +279,7 @@ class LiveSession:
                 "state": self.session.state.value,
                 "pid": None if self._mover is None or self.is_ended else self._mover.pid,
                 "moved": self.session.moved,
+                "rate_limit": self.session.throttle.rate,
                 "waiting": len(self.session.destination.waiting),
                 "final": len(self.session.destination.outcomes),
                 "age": round(now - self.session.opened, 1),

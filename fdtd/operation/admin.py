@@ -1,7 +1,7 @@
-"""Local administration: a UNIX socket that says what the daemon is doing.
+"""Local administration: a UNIX socket that says what the daemon is doing, and takes commands about it.
 
 Decides who may ask (the socket's mode: the daemon's account and its group; the kernel names the asker in the log) and
-how: one JSON object a line, `{"command": "status"}`, answered by one line.
+how: one JSON object a line, `{"command": "status"}`, answered by one line.  Which commands there are is the daemon's.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from fdtcp.errors import BadSettings
@@ -31,14 +31,16 @@ STATUS_TIMEOUT_S: Final = 5.0
 _PEER_CREDENTIALS: Final = struct.Struct("3i")
 
 Status = dict[str, object]
+Command = Callable[[Mapping[str, object]], Status]
 
 
 class ControlSocket:
     """The daemon's end; a context manager, because it owns the socket's file and a thread."""
 
-    def __init__(self, run_dir: str, status: Callable[[], Status]) -> None:
+    def __init__(self, run_dir: str, commands: Mapping[str, Command]) -> None:
+        """Take commands by name; each gets the whole request, and raises ValueError for what it does not understand."""
         self._path = os.path.join(run_dir, SOCKET_NAME)
-        self._status = status
+        self._commands = commands
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._leaving = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="control", daemon=True)
@@ -92,23 +94,41 @@ class ControlSocket:
         pid, uid, _ = _PEER_CREDENTIALS.unpack(raw)
         command = json.loads(_read_line(connection, REQUEST_TIMEOUT_S))
         _log.info("event=control command=%.100r uid=%d pid=%d", command, uid, pid)
-        is_known = isinstance(command, dict) and command.get("command") == "status"
-        reply = self._status() if is_known else {"error": "unknown command; there is: status"}
-        connection.sendall(json.dumps(reply).encode() + b"\n")
+        connection.sendall(json.dumps(self._obey(command)).encode() + b"\n")
+
+    def _obey(self, command: object) -> Status:
+        word = command.get("command") if isinstance(command, dict) else None
+        if not isinstance(command, dict) or not isinstance(word, str) or word not in self._commands:
+            return {"error": f"unknown command; there is: {', '.join(self._commands)}"}
+        try:
+            return self._commands[word](command)
+        except ValueError as exc:
+            return {"error": str(exc)}
 
 
 def ask_status(run_dir: str) -> Status:
-    """Ask the daemon that runs there.  Raises NotServing."""
+    """Ask the daemon that runs there what it does.  Raises NotServing."""
+    return _ask(run_dir, {"command": "status"})
+
+
+def ask_rate(run_dir: str, rate: int) -> Status:
+    """Have the daemon that runs there move at most so many bytes per second, 0: no limit.  Raises NotServing."""
+    return _ask(run_dir, {"command": "rate", "rate": rate})
+
+
+def _ask(run_dir: str, command: Mapping[str, object]) -> Status:
     path = os.path.join(run_dir, SOCKET_NAME)
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(STATUS_TIMEOUT_S)
             sock.connect(path)
-            sock.sendall(b'{"command": "status"}\n')
+            sock.sendall(json.dumps(command).encode() + b"\n")
             reply = json.loads(_read_line(sock, STATUS_TIMEOUT_S, most=64 << 20))
     except (OSError, ValueError) as exc:
         raise NotServing(f"no fdtd answers at {path}: {exc}") from exc
     assert isinstance(reply, dict)
+    if "error" in reply:
+        raise NotServing(f"the fdtd at {path} refuses: {reply['error']}")
     return reply
 
 

@@ -37,6 +37,8 @@ from fdtd.sessions.commands import (
     StartSweep,
     Terminate,
 )
+from fdtd.sessions.patience import GIVE_UP_S, HURRY, Patience
+from fdtd.sessions.throttle import Throttle
 from fdtd.site.paths import partial_path
 
 # What a mover may say about its streams: more than [limits] would ever allow.
@@ -83,26 +85,6 @@ WORKING: Final = frozenset({SessionState.OPEN, SessionState.MOVING})
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How long each step of an ending may take, in seconds."""
-
-    client_grace: float
-    # A stop flushes the journal; a slow disk needs seconds for it.
-    stop: float = 10.0
-    # The life line is cut: a mover promises to be gone within 2 s.
-    cut: float = 3.0
-    # After SIGTERM, before SIGKILL.
-    terminate: float = 1.0
-
-
-# A process that survives SIGKILL hangs in the kernel (dead storage), or belongs to sudo; after this many seconds the
-# session ends without it.
-GIVE_UP_S: Final = 20.0
-# The daemon itself has to leave within a few seconds.
-HURRY: Final = Patience(client_grace=0.0, stop=1.5, cut=2.2, terminate=0.5)
-
-
-@dataclass(frozen=True, slots=True)
 class SessionKey:
     """Whose job, and which end: another owner's session of the same UUID is another session."""
 
@@ -138,12 +120,21 @@ class Session:
         self._calls = 0
         self._seq = 0
         self.discard = not self.policy.keep_partials
+        self.throttle = Throttle(self.policy.rate_limit)
         self._listen: order.Listen | None = None
         self._ladder: list[tuple[float, Command]] = []
         self._said_ended = False
         self._oddities = 0
 
-    # the client's calls
+    # the client's calls, and the host's
+
+    def slow_down(self, throttle: Throttle) -> list[Command]:
+        """Let the mover keep to another rate from now on, a lower one or a higher one."""
+        before, self.throttle = self.throttle, throttle
+        if before.rate == throttle.rate or self.state not in WORKING:
+            return []
+        self.news += 1
+        return [Send(order.SetRate(throttle.rate))]
 
     def call_begins(self, now: float) -> None:
         """Note that the client is there; a call that waits counts as long as it lasts."""

@@ -57,6 +57,7 @@ base_path = absolute(default="/")
 interfaces = interface_list(default=list())
 port_range = ports(default="54321-54400")
 peers = network_list(default=list())
+total_rate = size(default="0")
 [paths]
 read = absolute_list(default=list("/"))
 write = absolute_list(default=list("/"))
@@ -173,6 +174,7 @@ class DataSettings:
     interfaces: tuple[str, ...]
     port_range: tuple[int, int]  # both inclusive
     peers: tuple[Network, ...]
+    total_rate: int = 0  # bytes per second each way, over all jobs; 0: no limit
 
 
 @dataclass(frozen=True, slots=True)

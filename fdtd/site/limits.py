@@ -57,7 +57,9 @@ class Limits:
             most_streams=self.streams.max,
             block_size=_settle("block_size", self.block_size, wanted.block_size, _UNSAID.block_size),
             buffer_size=_settle("buffer_size", self.buffer_size, wanted.buffer_size, _UNSAID.buffer_size),
-            **{name: _settle_bound(name, getattr(self, name), getattr(wanted, name)) for name in BOUNDS},
+            rate_limit=_settle_bound("rate_limit", self.rate_limit, wanted.rate_limit),
+            readers=_settle_bound("readers", self.readers, wanted.readers),
+            writers=_settle_bound("writers", self.writers, wanted.writers),
         )
 
     def cut_rate(self, wanted: int) -> int:

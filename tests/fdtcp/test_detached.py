@@ -8,6 +8,7 @@ from fdtcp import contract, detached
 from fdtcp.contract import Done
 from fdtcp.detached import (
     Cancel,
+    ChangeRate,
     DelegateBegin,
     DelegateBeginReply,
     DelegateFinish,
@@ -58,6 +59,7 @@ PART = Part(
         (Submit(JOB, TERMS, 0, (WANTED,), True), Done()),
         (Follow(JOB, 3, 0.5), FollowReply(1, 1, (Outcome(0, State.DONE, 1),), True, False, 1.0, 2.0, 3.0, (PART,))),
         (Recall(JOB, 0), RecallReply((WANTED,))),
+        (ChangeRate(JOB, 5), Done()),
         (Cancel(JOB), Done()),
         (Forget(JOB), Done()),
     ],

@@ -85,3 +85,11 @@ def test_status_without_a_daemon_says_so(tmp_path: Path, pki: Pki, capsys: pytes
     assert main(["--config", str(write_config(tmp_path, pki, {})), "--status"]) == 1
     _, err = lines(capsys)
     assert len(err) == 1 and "control.sock" in err[0]
+
+
+@pytest.mark.parametrize("text", ["fast", "-1", ""])
+def test_a_rate_is_a_size_or_none(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([f"--rate={text}"])
+    assert caught.value.code == 64
+    assert "--rate" in capsys.readouterr().err

@@ -21,6 +21,7 @@ from fdtcp.contract import (
     PrepareReceive,
     Release,
     Request,
+    SetRate,
     SourceGone,
     StartSend,
     Watch,
@@ -31,6 +32,7 @@ from fdtcp.errors import OptionRefused, ProtocolViolation, Side
 from fdtcp.model.order import Action, DestinationFile, Endpoint, Policy, ReleasedFile, SourceFile, State
 from fdtd.errors import EndpointRefused, UnknownSession
 from fdtd.service import Service
+from fdtd.site.limits import Limit
 from tests.fdtd.conftest import DN, Rig, RigMaker, file, source
 from tests.helpers.daemons import own_account, wait_until
 
@@ -80,6 +82,23 @@ def test_a_job_within_one_daemon_has_two_sessions(make_rig: RigMaker) -> None:
         reply = ask(rig, Watch(one, 0, 1.0, Side.SOURCE))
     assert not ask(rig, Watch(one, 0, 0.0)).ended
     assert ask(rig, Finish(one)) == Done()
+
+
+def test_the_rate_of_a_running_job_is_what_the_site_allows_of_what_is_wanted(make_rig: RigMaker) -> None:
+    rig, one = make_rig("obedient"), job()
+    limits = replace(rig.settings.limits, rate_limit=Limit(0, 1000, 0, True))
+    rig.service._settings = replace(rig.settings, limits=limits)
+    ask(rig, Describe(one, Policy(), (), (source(0),)))
+    ask(rig, Expect(one, Policy(rate_limit=10), (), (file(0),), True))
+    assert [ask(rig, Watch(one, 0, 0.0, side)).rate for side in (Side.SOURCE, Side.DESTINATION)] == [1000, 10]
+    assert ask(rig, SetRate(one, 5000, Side.DESTINATION)) == Done()
+    assert ask(rig, Watch(one, 0, 0.0)).rate == 1000
+    assert ask(rig, SetRate(one, 5)) == Done()
+    assert [ask(rig, Watch(one, 0, 0.0, side)).rate for side in (Side.SOURCE, Side.DESTINATION)] == [5, 5]
+    with pytest.raises(UnknownSession):
+        ask(rig, SetRate(one, 5), dn="/CN=other")
+    with pytest.raises(ProtocolViolation):
+        ask(rig, SetRate(one, -1))
 
 
 def test_refused_paths_fail_alone(make_rig: RigMaker) -> None:

@@ -25,6 +25,7 @@ from fdtcp.contract import (
     Release,
     Reply,
     Request,
+    SetRate,
     SourceGone,
     StartSend,
     Watch,
@@ -66,6 +67,7 @@ class FakePair:
     writer_ended: bool = False
     is_told_all: bool = False
     is_stalled: bool = False
+    rate: int | None = None  # what the destination keeps to
     connections: int = 0
     unreachable: set[Address] = field(default_factory=set)
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -89,18 +91,18 @@ class FakePair:
                     self.is_told_all = self.is_told_all or last
                     return ExpectReply(tuple(self._judge(file.index, file.path, file.size) for file in files))
                 case PrepareReceive():
-                    return PrepareReceiveReply((Endpoint("127.1.0.3", 54321),), b"s" * 32)
+                    return PrepareReceiveReply((Endpoint("127.1.0.3", 54321),), b"s" * 32, self.rate)
                 case Release(files=files, last=last):
-                    for file in files:
-                        if not self.is_stalled:
-                            size = self.expected[file.index]
-                            self._say(Outcome(file.index, State.DONE, size, size))
-                    self.reader_ended = self.reader_ended or (last and not self.is_stalled)
+                    if not self.is_stalled:
+                        self._finish([file.index for file in files], last)
                     return Done()
                 case Watch():
                     return self._watch(side, request)
                 case Abort():
                     self._abort(side)
+                    return Done()
+                case SetRate(rate=rate):
+                    self.rate = rate if side is Side.DESTINATION else self.rate
                     return Done()
                 case StartSend() | Finish() | SourceGone():
                     return Done()
@@ -109,6 +111,11 @@ class FakePair:
     def names(self, side: Side) -> list[str]:
         """Return the names of the calls so far, without the watches."""
         return [type(request).__name__ for at, request in self.calls if at is side and not isinstance(request, Watch)]
+
+    def _finish(self, indexes: list[int], last: bool) -> None:
+        for index in indexes:
+            self._say(Outcome(index, State.DONE, self.expected[index], self.expected[index]))
+        self.reader_ended = self.reader_ended or last
 
     def _find(self, index: int, path: bytes) -> Found:
         if path not in self.sizes:
@@ -140,7 +147,7 @@ class FakePair:
         is_all = self.is_told_all and len(self.outcomes) == len(self.expected)
         ended = (self.writer_ended or is_all) and cursor == len(self.outcomes)
         moved = sum(outcome.moved for outcome in self.outcomes)
-        return WatchReply(cursor, fresh, moved, streams, ended, self.writer_problem if ended else None)
+        return WatchReply(cursor, fresh, moved, streams, ended, self.writer_problem if ended else None, (), self.rate)
 
     def _abort(self, side: Side) -> None:
         if side is Side.SOURCE:

@@ -13,7 +13,8 @@ from fdtcp.model.order import (
     State,
 )
 from fdtd.sessions import commands as do
-from fdtd.sessions.machine import Patience, Session, SessionKey
+from fdtd.sessions.machine import Session, SessionKey
+from fdtd.sessions.patience import Patience
 
 GRACE = 30.0
 WHY = Abandoned("stopped").problem(Side.DESTINATION, Phase.TRANSFER)

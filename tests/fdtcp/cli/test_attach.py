@@ -13,6 +13,7 @@ from fdtcp.cli.attach import COMMANDS, _say_status, main
 from fdtcp.detached import FollowReply, Part
 
 TICKET = f"{'a' * 32}@127.0.0.9:1"
+RATE = {"rate": ("10MB",)}
 PART = Part("b" * 32, "moving", 1, 0, 0, 20, 10, 1.0)
 
 
@@ -36,15 +37,22 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_bad_ids_and_options_are_usage_errors(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(command, ["nonsense"]) == 64
     assert main(command, []) == 64
-    assert main(command, [TICKET, "--rate-limit", "1"]) == 64
+    assert main(command, [TICKET, *RATE.get(command, ()), "--stall-timeout", "1"]) == 64
     assert "ID@host:port" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_without_a_proxy_nothing_is_asked(command: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert main(command, [TICKET, "-l", str(tmp_path / "log")]) == 1
+    assert main(command, [TICKET, *RATE.get(command, ()), "-l", str(tmp_path / "log")]) == 1
     assert "no-proxy" in capsys.readouterr().err
     assert "bad-credential" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize("text", ["fast", "-5", ""])
+def test_a_rate_is_a_size_or_none(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main("rate", [TICKET, "--", text]) == 64
+    assert "rate:" in capsys.readouterr().out + capsys.readouterr().err
+    assert main("rate", [TICKET]) == 64
 
 
 def test_only_attach_makes_a_report() -> None:

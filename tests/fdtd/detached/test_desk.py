@@ -14,6 +14,7 @@ from authsvc.errors import DelegationRefused
 from authsvc.tokens import Grant
 from fdtcp.detached import (
     Cancel,
+    ChangeRate,
     DelegateBegin,
     DelegateBeginReply,
     DelegateFinish,
@@ -70,6 +71,7 @@ def test_a_submission_in_two_chunks_becomes_a_job(room: Room) -> None:
         ask(again, Submit(JOB, TERMS, 1, FILES[1:], last=True))
     assert wait_until(lambda: ask(room.desk(), Follow(JOB, 0, 1.0)).ended)
     assert ask(room.desk(), Recall(JOB, 0)).files == FILES
+    ask(room.desk(), ChangeRate(JOB, 1))
     ask(room.desk(), Cancel(JOB))
     ask(room.desk(), Forget(JOB))
     with pytest.raises(UnknownSession):

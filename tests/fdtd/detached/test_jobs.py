@@ -10,14 +10,16 @@ from pathlib import Path
 import pytest
 
 from authsvc.errors import AccountRefused, NotMapped
+from fdtcp.contract import Request, SetRate
 from fdtcp.detached import FollowReply, Part, Terms, Wanted
-from fdtcp.errors import FdtError, Side
+from fdtcp.errors import FdtError, OptionRefused, Side
 from fdtcp.model.order import DestinationFile, Outcome, Policy, State
 from fdtd.detached.job import Owner
 from fdtd.detached.jobs import DetachedJobs, Submission
 from fdtd.detached.store import StoredJob
 from fdtd.errors import DaemonLeaving, StateFailed, TooManySessions, UnknownSession
 from fdtd.sessions.machine import SessionKey
+from fdtd.site.limits import Limit
 from tests.helpers.daemons import wait_until
 from tests.helpers.detachedroom import ACCOUNT, Room, transfers
 
@@ -116,6 +118,28 @@ def test_a_cancelled_job_ends_and_says_so(room: Room, me: Submitter) -> None:
     assert reply.cancelled
     assert {one.problem.code for one in reply.outcomes if one.problem} == {"abandoned"}
     room.jobs.cancel(me.dn, name)
+
+
+def test_a_running_job_changes_its_rate_within_the_sites_limits(room: Room, me: Submitter) -> None:
+    room.pair.is_stalled = True
+    name = me.submit("a" * 32)
+    room.jobs.change_rate(me.dn, name, 700)
+    assert wait_until(lambda: room.pair.rate == 700)
+    assert wait_until(lambda: SetRate(room.jobs._running[me.dn, name].parts()[0].id, 700, Side.SOURCE) in told(room))
+    limits = replace(room.settings.limits, rate_limit=Limit(0, 1000, 0, True))
+    room.jobs._settings = replace(room.settings, limits=limits)
+    with pytest.raises(OptionRefused):
+        room.jobs.change_rate(me.dn, name, 1001)
+    with pytest.raises(UnknownSession):
+        room.jobs.change_rate("/CN=other", name, 1)
+    assert room.pair.rate == 700
+    room.jobs.cancel(me.dn, name)
+    me.wait_ended(name)
+    room.jobs.change_rate(me.dn, name, 1)
+
+
+def told(room: Room) -> list[Request]:
+    return [request for _, request in room.pair.calls]
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import patch
 
 import pytest
 
 from fdtcp.errors import Side
-from fdtcp.model.order import State
+from fdtcp.model.order import SetRate, State
 from fdtd.errors import DaemonLeaving, SessionOver, TooManySessions
 from tests.fdtd.conftest import RigMaker, file
 from tests.helpers.daemons import wait_until
@@ -117,3 +118,32 @@ def test_nobody_takes_over_what_belongs_to_others(make_rig: RigMaker) -> None:
     theirs.expect([file(0)], {}, True)
     rig.registry.take_over(rig.key(), [file(0)])
     assert not theirs.is_ended
+
+
+def test_the_hosts_rate_is_dealt_anew_when_a_job_begins_or_ends(make_rig: RigMaker) -> None:
+    rig = make_rig("obedient")
+    rig.registry.set_total_rate(900)
+    first = rig.open()
+    other_way = rig.open(Side.SOURCE)
+    assert [live.session.throttle.rate for live in (first, other_way)] == [900, 900]
+    second = rig.open()
+    assert [live.session.throttle.rate for live in (first, second)] == [450, 450]
+    first.set_limit(100)
+    assert wait_until(lambda: second.session.throttle.rate == 800)
+    assert first.watch(0, 0.0).rate == 100
+    second.abort(False)
+    first.set_limit(0)
+    assert wait_until(lambda: first.session.throttle.rate == 900)
+    rig.registry.set_total_rate(0)
+    assert (first.session.throttle.rate, first.watch(0, 0.0).rate) == (0, 0)
+    assert [live.status(0.0)["rate_limit"] for live in rig.registry.running()] == [0, 0]
+
+
+def test_a_mover_has_its_share_from_its_first_order_on(make_rig: RigMaker) -> None:
+    rig = make_rig("obedient")
+    rig.registry.set_total_rate(900)
+    live = rig.open()
+    with patch.object(live, "_mover") as mover:
+        rig.registry.set_total_rate(300)
+        live.set_limit(200)
+    assert [call.args[0] for call in mover.send.call_args_list] == [SetRate(300), SetRate(200)]

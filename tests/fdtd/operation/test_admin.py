@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from fdtd.errors import NotServing
-from fdtd.operation.admin import SOCKET_NAME, ControlSocket, ask_status
+from fdtd.operation.admin import SOCKET_NAME, ControlSocket, ask_rate, ask_status
 
 
 def raw(directory: Path, data: bytes) -> bytes:
@@ -23,7 +24,7 @@ def raw(directory: Path, data: bytes) -> bytes:
 
 
 def test_status_is_what_the_daemon_says_and_the_socket_goes_with_it(tmp_path: Path) -> None:
-    with ControlSocket(str(tmp_path), lambda: {"sessions": [1, 2]}):
+    with ControlSocket(str(tmp_path), {"status": lambda _: {"sessions": [1, 2]}}):
         assert ask_status(str(tmp_path)) == {"sessions": [1, 2]}
         assert stat.S_IMODE((tmp_path / SOCKET_NAME).stat().st_mode) == 0o660
     assert os.listdir(tmp_path) == []
@@ -32,7 +33,7 @@ def test_status_is_what_the_daemon_says_and_the_socket_goes_with_it(tmp_path: Pa
 
 
 def test_nonsense_is_answered_or_dropped_and_the_next_one_is_served(tmp_path: Path) -> None:
-    with ControlSocket(str(tmp_path), lambda: {"fine": True}):
+    with ControlSocket(str(tmp_path), {"status": lambda _: {"fine": True}}):
         assert b"unknown command" in raw(tmp_path, b'{"command": "reboot"}\n')
         assert b"unknown command" in raw(tmp_path, b"[]\n")
         for nonsense in (b"", b"status\n", b"{", b"[" * 4000 + b"\n", b"x" * 100_000):
@@ -46,5 +47,23 @@ def test_nonsense_is_answered_or_dropped_and_the_next_one_is_served(tmp_path: Pa
 def test_the_socket_of_a_dead_daemon_is_replaced(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead:
         dead.bind(str(tmp_path / SOCKET_NAME))
-    with ControlSocket(str(tmp_path), lambda: {"fine": True}):
+    with ControlSocket(str(tmp_path), {"status": lambda _: {"fine": True}}):
         assert ask_status(str(tmp_path)) == {"fine": True}
+
+
+def test_a_command_gets_what_was_said_with_it_and_may_refuse(tmp_path: Path) -> None:
+    said: list[object] = []
+
+    def set_rate(command: Mapping[str, object]) -> dict[str, object]:
+        said.append(command["rate"])
+        if command["rate"] == 13:
+            raise ValueError("not thirteen")
+        return {"total_rate": command["rate"]}
+
+    with ControlSocket(str(tmp_path), {"rate": set_rate}):
+        assert ask_rate(str(tmp_path), 5) == {"total_rate": 5}
+        with pytest.raises(NotServing, match="not thirteen"):
+            ask_rate(str(tmp_path), 13)
+        with pytest.raises(NotServing, match="there is: rate"):
+            ask_status(str(tmp_path))
+    assert said == [5, 13]

@@ -19,7 +19,8 @@ from fdtcp.model.order import (
 )
 from fdtd.errors import SessionOver
 from fdtd.sessions import commands as do
-from fdtd.sessions.machine import HURRY, MOVES, Event, SessionState
+from fdtd.sessions.machine import MOVES, Event, SessionState
+from fdtd.sessions.patience import HURRY
 from fdtd.site.paths import partial_path
 from tests.helpers.sessions import GRACE, HERE, SECRET, WHY, done, expecting, file, kinds, outcomes, session
 
