@@ -47,6 +47,7 @@ __all__ = [
     "ProtocolViolation",
     "RemoteProblem",
     "Side",
+    "ResumeRefused",
     "SourceChanged",
     "SourceFailed",
     "SourceHangs",
