@@ -145,6 +145,10 @@ def parse_timeout(text: str | None) -> float | None:
 _NEW: Final = {
     "checksum": ("none|adler32|crc32", "end-to-end checksum (default: adler32)"),
     "sync": ("file|batch|none", "when files are made safe: each by itself, several at once (default), or not at all"),
+    "direct": (
+        "auto|yes|no",
+        "write past the page cache: files that are large for the memory there (default), all, or none",
+    ),
     "on_exists": ("skip-same|overwrite|fail", "what to do when the destination exists (default: skip-same)"),
     "same_by": (
         "checksum|size",

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from fdtcp.errors import UsageError
-from fdtcp.model.order import Checksum, OnExists, Policy, Resume, SameBy, Sync
+from fdtcp.model.order import Checksum, Direct, OnExists, Policy, Resume, SameBy, Sync
 from fdtcp.units import KIB, MIB, parse_duration, parse_size
 
 # FDT's I/O buffers are what our blocks are; a block outside of these would be refused by most sites, and an old
@@ -119,6 +119,7 @@ _MAX_STREAMS: Final = 256
 PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {  # Any: each option has a type of its own
     "checksum": _one_of(Checksum),
     "sync": _one_of(Sync),
+    "direct": _one_of(Direct),
     "on_exists": _one_of(OnExists),
     "same_by": _one_of(SameBy),
     "streams": _whole(0, _MAX_STREAMS),

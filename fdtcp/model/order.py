@@ -22,6 +22,7 @@ from fdtcp.model.codec import decode_message, encode_message
 
 # A mover needs both, and gets its policy with its first order.
 from fdtcp.model.policy import Checksum as Checksum
+from fdtcp.model.policy import Direct as Direct
 from fdtcp.model.policy import OnExists as OnExists
 from fdtcp.model.policy import Policy as Policy
 from fdtcp.model.policy import Resume as Resume

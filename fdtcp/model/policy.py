@@ -26,6 +26,14 @@ class Sync(StrEnum):
     NONE = "none"
 
 
+class Direct(StrEnum):
+    """Whether bytes go to the disk past the page cache: what is large for the host's memory, all, or nothing."""
+
+    AUTO = "auto"
+    YES = "yes"
+    NO = "no"
+
+
 class OnExists(StrEnum):
     """What to do when the destination exists: the same is a success, replace it, or always refuse."""
 
@@ -72,3 +80,4 @@ class Policy:
     readers: int = 0  # files of one device that are read at the same time, 0: as many as there are streams
     writers: int = 0  # the same for files that are written
     resume: Resume = Resume.AUTO
+    direct: Direct = Direct.AUTO

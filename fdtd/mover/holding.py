@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from fdtcp.errors import DestinationFull, FdtError
-from fdtcp.model.order import Checksum, DestinationFile, Extent, KeptPartial
-from fdtd.mover.journal import Identity, encode_anew, encode_records, encode_start
+from fdtcp.model.order import Checksum, DestinationFile, Direct, Extent, KeptPartial
+from fdtd.mover.journal import Identity, encode_anew, encode_records, encode_start, end_of
 from fdtd.storage.base import Partial
 
 # After these a later attempt can go on from what is safe; after all others the partial is worthless or suspect.
@@ -34,6 +34,7 @@ class Holding:
     fresh: list[Extent] = field(default_factory=list)  # verified, not in the journal
     checked: float = field(default_factory=time.monotonic)  # when the last checkpoint was made, or the first block came
     busy: threading.Lock = field(default_factory=threading.Lock)  # held by who uses the descriptor outside of a block
+    is_reserved: bool = False  # its partial knows how long it will be
 
     def is_due(self, now: float, first_s: float, next_s: float) -> bool:
         """Whether there is something for the journal: `first_s` after the first block, `next_s` after a checkpoint."""
@@ -43,6 +44,19 @@ class Holding:
     def safe(self) -> int:
         """How many bytes are in the journal."""
         return sum(extent.length for extent in self.noted)
+
+    def reserve(self, direct: Direct) -> str:
+        """Tell the partial, once, how long it will be; returns a word for the log if there is something to say.
+
+        Raises DestinationFull, DestinationFailed.
+        """
+        if self.is_reserved:
+            return ""
+        self.is_reserved = True
+        self.partial.reserve(self.file.size, direct)
+        if self.partial.direct_bytes:
+            return "direct"
+        return "direct-refused" if direct is Direct.YES else ""
 
     def checkpoint(self, extents: list[Extent], checksum: Checksum) -> None:
         """Make `extents` safe and note them; call with `busy` held.  Raises DestinationFull, DestinationFailed."""
@@ -81,6 +95,7 @@ class Holding:
         kept = None
         if self.noted and self.lost is None and may_keep and code in _WORTH_KEEPING:
             kept = KeptPartial(self.partial.path, self.safe)
+            self.partial.cut(end_of(self.noted))
         else:
             self.partial.remove()
         self.partial.close()

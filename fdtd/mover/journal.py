@@ -104,6 +104,11 @@ def decode_journal(data: bytes, identity: Identity | None) -> list[Extent]:
     return _without_overlaps(extents, identity)
 
 
+def end_of(extents: Iterable[Extent]) -> int:
+    """Return where the last extent ends."""
+    return max((extent.offset + extent.length for extent in extents), default=0)
+
+
 def merge(extents: Iterable[Extent], checksum: Sum) -> tuple[Extent, ...]:
     """Join neighbours, so that a verdict stays short."""
     merged: list[Extent] = []

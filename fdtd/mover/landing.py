@@ -177,6 +177,7 @@ class Landing:
             except FdtError as exc:
                 self.fail(header.file, exc.problem(Side.DESTINATION, Phase.TRANSFER))
                 self.receiver.void(stream.number, header.file, header.offset)
+                self.let_go_if_final(header.file)
                 return None
 
     def written(self, stream: Rival, header: Header, value: int) -> Reply:
@@ -321,6 +322,8 @@ class Landing:
             expected = self.receiver.arrivals[file].file
             partial = self.destinations.claim(expected.path, _PARTIAL_MODE, journal=True)
             holding = self.holdings[file] = Holding(expected, partial)
+        if word := holding.reserve(self.policy.direct):
+            self._log.event(word, file=file)
         return holding
 
     def open_existing(self, file: int) -> Existing:

@@ -8,6 +8,7 @@ Runs in a thread of its own; the socket belongs to it, others may only shut it d
 from __future__ import annotations
 
 import fcntl
+import mmap
 import os
 import select
 import time
@@ -76,7 +77,7 @@ class ReceivingStream:
         self._rate = rate
         self._checksum = landing.checksum
         self._names = (name_of(stream.getsockname()), name_of(stream.getpeername()))
-        self._buffer = memoryview(bytearray(max(PIECE_BYTES, BATCH_BYTES)))
+        self._buffer = _pages(max(PIECE_BYTES, BATCH_BYTES))
         self._scratch = memoryview(bytearray(HEADER_BYTES))
         self._pipe: tuple[int, int] | None = None
         self._alive = True
@@ -190,26 +191,37 @@ class ReceivingStream:
 
     def _take_payload(self, header: Header, partial: Partial | None) -> tuple[int | None, FdtError | None]:
         """Move a payload into the file; returns its checksum (None: not asked for) and what the storage said."""
-        is_spliced = self._checksum.kind is Checksum.NONE and is_plain(self._stream)
+        direct = partial.direct_bytes if partial is not None else 0
+        is_spliced = self._checksum.kind is Checksum.NONE and is_plain(self._stream) and not direct
         if is_spliced and partial is not None and partial.descriptor >= 0:
             return None, self._splice(header, partial)
+        if direct > len(self._buffer):
+            self._buffer = _pages(direct)
         value = self._checksum.start
-        update = self._checksum.update
         error = None
         offset, end = header.offset, header.offset + header.length
         while offset < end:
-            piece = self._buffer[: min(self._rate.piece_of(PIECE_BYTES), end - offset)]
+            part = self._buffer[: min(direct or PIECE_BYTES, end - offset)]
+            value = self._fill(part, value)
+            if partial is not None and error is None:
+                try:
+                    partial.write(part, offset)
+                except FdtError as exc:
+                    error = exc
+            offset += len(part)
+        return (None if self._checksum.kind is Checksum.NONE else value), error
+
+    def _fill(self, part: memoryview, value: int) -> int:
+        """Receive into `part`, summing pieces while they are hot in the cache; returns how the checksum goes on."""
+        start = 0
+        while start < len(part):
+            piece = part[start : start + self._rate.piece_of(PIECE_BYTES)]
             self._rate.wait(len(piece))
             read_exactly(self._stream, piece)
             self.moved += len(piece)
-            value = update(piece, value)
-            if partial is not None and error is None:
-                try:
-                    partial.write(piece, offset)
-                except FdtError as exc:
-                    error = exc
-            offset += len(piece)
-        return (None if self._checksum.kind is Checksum.NONE else value), error
+            value = self._checksum.update(piece, value)
+            start += len(piece)
+        return value
 
     def _splice(self, header: Header, partial: Partial) -> FdtError | None:
         """Move a payload from the socket into the file without copying it."""
@@ -282,7 +294,7 @@ class ReceivingStream:
 
     def _batch(self, header: Header) -> None:
         if header.length > len(self._buffer):
-            self._buffer = memoryview(bytearray(header.length))
+            self._buffer = _pages(header.length)
         payload = self._buffer[: header.length]
         self._rate.wait(header.length)
         read_exactly(self._stream, payload)
@@ -300,3 +312,8 @@ class ReceivingStream:
         if reply is Reply.DROP:
             answer = encode_header(Header(Kind.FILE_DONE, 0, 0, file)) + answer
         send_all(self._stream, answer)
+
+
+def _pages(size: int) -> memoryview:
+    """Return a buffer that begins with a page, as writes past the page cache want it."""
+    return memoryview(mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))

@@ -261,6 +261,8 @@ class SendingStream:
                 self._asking.ask(work.file)
                 value = self._sum(source, offset, count, checksum, value)
             offset += count
+        if work.payload:
+            source.passed(work.offset, work.length)
         return value
 
     def _copy(self, source: Source, work: BlockWork, checksum: Sum) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from fdtcp.errors import DestinationBusy, FdtError, Phase, Problem, ProtocolViolation, Side
 from fdtcp.model.order import Ended, Kept, KeptPartial, Setup, Sweep
 from fdtd.mover.control import Control
-from fdtd.mover.journal import decode_journal
+from fdtd.mover.journal import decode_journal, end_of
 from fdtd.mover.log import Log
 from fdtd.storage.base import Destinations
 from fdtd.storage.choose import ChosenDestinations
@@ -60,8 +60,10 @@ def sweep(destinations: Destinations, path: bytes, *, discard: bool) -> KeptPart
     if partial is None:
         return None
     try:
-        safe = sum(extent.length for extent in decode_journal(partial.read_journal(), None))
+        extents = decode_journal(partial.read_journal(), None)
+        safe = sum(extent.length for extent in extents)
         if safe and not discard:
+            partial.cut(end_of(extents))  # its writer may have had no time for that
             return KeptPartial(partial.path, safe)
         partial.remove()
         return None

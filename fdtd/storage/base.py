@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fdtcp.errors import FdtError
+from fdtcp.model.order import Direct
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,9 @@ class Source(Protocol):
 
     def read_into(self, view: memoryview, offset: int) -> int:
         """Fill `view` from `offset` and return the bytes read, less only at the end.  Raises SourceFailed."""
+
+    def passed(self, offset: int, length: int) -> None:
+        """Hear that a part has been sent: it will hardly be read again."""
 
     def facts(self) -> Facts:
         """Look again.  Raises SourceFailed."""
@@ -129,6 +133,19 @@ class Partial(Committable, Protocol):
     @property
     def is_resumable(self) -> bool:
         """Whether a later attempt can go on from what is safe in it: it keeps a journal."""
+
+    @property
+    def direct_bytes(self) -> int:
+        """Not 0: it is written past the page cache, by writes of that length from memory that begins with a page."""
+
+    def reserve(self, size: int, direct: Direct) -> None:
+        """Hear, before the first byte, how long the file will be; what has no room for it should refuse now.
+
+        Raises DestinationFull, DestinationFailed.
+        """
+
+    def cut(self, size: int) -> None:
+        """Give back what was reserved behind the first `size` bytes: it is kept for a later attempt, whenever."""
 
     def write(self, view: memoryview, offset: int) -> None:
         """Write all of `view`.  Raises DestinationFull, DestinationFailed."""

@@ -10,6 +10,7 @@ import os
 from typing import Final
 
 from fdtcp.errors import DestinationVanished
+from fdtcp.model.order import Direct
 from fdtd.storage.base import Existing, Facts, Site
 from fdtd.storage.posix_source import PosixSource
 
@@ -49,9 +50,16 @@ class NullPartial:
     path = NULL
     promise = ""
     is_resumable = False
+    direct_bytes = 0
 
     def __init__(self) -> None:
         self.volume = NullVolume()
+
+    def reserve(self, size: int, direct: Direct) -> None:
+        """Do nothing."""
+
+    def cut(self, size: int) -> None:
+        """Do nothing."""
 
     def write(self, view: memoryview, offset: int) -> None:
         """Drop it."""

@@ -20,13 +20,26 @@ from fdtcp.errors import (
     FdtError,
     PathRefused,
 )
+from fdtcp.model.order import Direct
 from fdtd.storage.base import Facts, Volume
-from fdtd.storage.kernel import has_honest_syncfs, rename_without_clobber, sync_file_system
+from fdtd.storage.bulk import LARGE_BYTES, Bulk, wants_direct, write_all
+from fdtd.storage.kernel import (
+    has_extents,
+    has_honest_syncfs,
+    rename_without_clobber,
+    reserve_room,
+    sync_file_system,
+)
 from fdtd.storage.names import journal_name
 from fdtd.storage.paths import Directories, Directory
 from fdtd.storage.posix_source import facts_of
 
 _JOURNAL: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+_DIRECT: Final = os.O_WRONLY | os.O_DIRECT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+# The largest block of the file systems that we know: cut there, no byte before is touched.
+_BLOCK_BYTES: Final = 64 << 10
 
 # A journal of ours is far smaller; whatever else stands under that name is not read into memory.
 _MAX_JOURNAL_BYTES: Final = 64 << 20
@@ -39,7 +52,7 @@ class FileSystem:
     believed any more, also what was written before and whose turn to be synced comes later.
     """
 
-    __slots__ = ("_descriptor", "_lost", "is_honest")
+    __slots__ = ("_descriptor", "_lost", "has_extents", "is_honest")
 
     def __init__(self, directory: Directory) -> None:
         # A descriptor of its own, opened before the first write: write-back errors are reported once per descriptor,
@@ -47,6 +60,7 @@ class FileSystem:
         self._descriptor = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory.descriptor)
         self._lost: OSError | None = None
         self.is_honest = has_honest_syncfs(self._descriptor)  # else each file has to be synced by itself
+        self.has_extents = has_extents(self._descriptor)  # else room is not reserved
 
     def sync(self) -> None:
         """Sync the whole file system."""
@@ -74,6 +88,7 @@ class PosixPartial:
     """
 
     __slots__ = (
+        "_bulk",
         "_directories",
         "_directory",
         "_final",
@@ -108,6 +123,7 @@ class PosixPartial:
         self._journal = -1
         self._identity: tuple[int, int] | None = None  # device and inode, once somebody has looked
         self._is_published = False
+        self._bulk: Bulk | None = None  # of a large file
 
     @property
     def volume(self) -> Volume:
@@ -119,17 +135,61 @@ class PosixPartial:
         """The temporary name, absolute."""
         return self._path.rstrip(b"/").rsplit(b"/", 1)[0] + b"/" + self._name
 
+    @property
+    def direct_bytes(self) -> int:
+        """How much it takes at a time, past the page cache."""
+        return self._bulk.direct_bytes if self._bulk is not None else 0
+
+    def reserve(self, size: int, direct: Direct) -> None:
+        """Get the room of a large file where that costs nothing: a disk that is full refuses before a byte has come."""
+        if direct is not Direct.YES and size < LARGE_BYTES:
+            return
+        held = self.facts().size
+        try:
+            if self._system.has_extents:
+                reserve_room(self.descriptor, size)
+        except OSError as exc:
+            self.cut(held)  # it may have got some
+            raise destination_error(self._path, exc) from exc
+        wanted = wants_direct(direct, size, has_extents=self._system.has_extents)
+        self._bulk = Bulk(self.descriptor, self._open_direct() if wanted else -1, size)
+
+    def _open_direct(self) -> int:
+        """Open the file again, past the page cache; -1 where that is refused.
+
+        Not the descriptor that it has: the last bytes of a file, and journals of its reader, are not aligned.
+        """
+        try:
+            descriptor = os.open(self._name, _DIRECT, dir_fd=self._directory.descriptor)
+        except OSError:
+            return -1
+        if os.path.sameopenfile(descriptor, self.descriptor):
+            return descriptor
+        os.close(descriptor)
+        return -1
+
+    def cut(self, size: int) -> None:
+        """Give back room behind `size`; rounded up, so that no block with bytes that count is touched."""
+        try:
+            held = os.fstat(self.descriptor).st_size
+            os.ftruncate(self.descriptor, min(held, -(-size // _BLOCK_BYTES) * _BLOCK_BYTES))
+        except OSError:
+            pass  # it is only room
+
     def write(self, view: memoryview, offset: int) -> None:
         """Write all of `view`."""
         try:
-            done = os.pwrite(self.descriptor, view, offset)
-            while done < len(view):
-                done += os.pwrite(self.descriptor, view[done:], offset + done)
+            if self._bulk is not None:
+                self._bulk.write(view, offset)
+            else:
+                write_all(self.descriptor, view, offset)
         except OSError as exc:
             raise destination_error(self._path, exc) from exc
 
-    def accept(self, offset: int, length: int, size: int) -> None:
-        """Do nothing: what was written in the wrong place or with the wrong bits is written over."""
+    def accept(self, offset: int, length: int, size: int) -> None:  # noqa: ARG002  # `reserve` has said it
+        """Let the kernel begin to write a large file; what was damaged on its way is written over later."""
+        if self._bulk is not None:
+            self._bulk.accept(offset, length)
 
     def sync_data(self) -> None:
         """Sync the data, and the metadata needed to find it."""
@@ -241,6 +301,8 @@ class PosixPartial:
         if descriptor < 0:
             return
         os.close(descriptor)
+        if self._bulk is not None:
+            self._bulk.close()
         if self._journal >= 0:
             os.close(self._journal)
             self._journal = -1

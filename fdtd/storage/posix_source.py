@@ -9,13 +9,18 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from typing import Final
 
 from fdtcp.errors import FdtError, PathRefused, SourceFailed, SourceMissing, SourceNotAFile, SourceUnreadable
 from fdtd.storage.base import Facts
+from fdtd.storage.memory import allowed_memory
 from fdtd.storage.paths import Directories, Prefixes
 
 # NONBLOCK: opening a pipe must not wait for its writer.
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+# A file that takes less than this share of the memory may be wanted again, and found in the page cache.
+_SHARE_OF_MEMORY: Final = 2
 
 
 class PosixSource:
@@ -39,6 +44,11 @@ class PosixSource:
         except OSError as exc:
             raise SourceFailed(f"reading {os.fsdecode(self._path)}: {exc.strerror}") from exc
         return done
+
+    def passed(self, offset: int, length: int) -> None:
+        """Drop a part of a file that memory cannot hold: who reads it next would not find its beginning anyway."""
+        if os.fstat(self.descriptor).st_size > allowed_memory() // _SHARE_OF_MEMORY:
+            os.posix_fadvise(self.descriptor, offset, length, os.POSIX_FADV_DONTNEED)
 
     def facts(self) -> Facts:
         """Look again."""

@@ -15,6 +15,7 @@ from dataclasses import replace as changed
 from typing import Final
 
 from fdtcp.errors import DestinationExists, FdtError
+from fdtcp.model.order import Direct
 from fdtd.storage.base import Facts, Site
 from fdtd.storage.kernel import NoSafeRename
 from fdtd.storage.paths import Prefixes
@@ -36,6 +37,7 @@ class SequentialPartial:
 
     descriptor = -1
     is_resumable = False
+    direct_bytes = 0
 
     def __init__(self, inner: PosixPartial, path: bytes, exists: Callable[[bytes], bool]) -> None:
         self.promise = ""
@@ -54,6 +56,12 @@ class SequentialPartial:
     def path(self) -> bytes:
         """The temporary name, absolute."""
         return self._inner.path
+
+    def reserve(self, size: int, direct: Direct) -> None:
+        """Do nothing: room that was got in advance is no byte in order."""
+
+    def cut(self, size: int) -> None:
+        """Do nothing."""
 
     def write(self, view: memoryview, offset: int) -> None:
         """Hold a piece until it is verified and its turn has come."""

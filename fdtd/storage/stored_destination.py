@@ -24,6 +24,7 @@ from fdtcp.errors import (
     DestinationVanished,
     FdtError,
 )
+from fdtcp.model.order import Direct
 from fdtd.storage.base import Facts, Site
 from fdtd.storage.mapping import PrefixMap
 from fdtd.storage.store import Store, Upload, key_of
@@ -56,6 +57,7 @@ class StoredPartial:
 
     descriptor = -1
     is_resumable = False
+    direct_bytes = 0
     volume = _VOLUME
 
     def __init__(self, home: StoredDestinations, upload: Upload, key: str, path: bytes) -> None:
@@ -72,6 +74,12 @@ class StoredPartial:
     def promise(self) -> str:
         """What the store promises."""
         return self._upload.promise
+
+    def reserve(self, size: int, direct: Direct) -> None:
+        """Do nothing."""
+
+    def cut(self, size: int) -> None:
+        """Do nothing."""
 
     def write(self, view: memoryview, offset: int) -> None:
         """Hold a piece until it is verified and its turn has come."""

@@ -4,7 +4,7 @@ import pytest
 
 from fdtcp.errors import UsageError
 from fdtcp.model.options import MEANINGLESS, choose, find_meaningless, parse_addresses
-from fdtcp.model.order import Checksum, OnExists, Policy, Resume, SameBy, Sync
+from fdtcp.model.order import Checksum, Direct, OnExists, Policy, Resume, SameBy, Sync
 
 
 def test_who_says_nothing_gets_the_default_policy() -> None:
@@ -18,6 +18,7 @@ def test_every_option_has_its_word() -> None:
         {
             "checksum": "crc32",
             "sync": "file",
+            "direct": "yes",
             "on_exists": "overwrite",
             "same_by": "size",
             "streams": "4",
@@ -55,6 +56,7 @@ def test_every_option_has_its_word() -> None:
         readers=2,
         writers=3,
         resume=Resume.REQUIRE,
+        direct=Direct.YES,
     )
     assert options.source_addresses == ("192.0.2.1", "2001:db8::1")
     assert options.destination_addresses == ("192.0.2.2",)

@@ -87,3 +87,28 @@ def test_syncfs_is_believed_only_where_it_reports_what_was_lost(monkeypatch: pyt
     monkeypatch.undo()
     with pytest.raises(OSError, match="Bad file"):
         kernel.has_honest_syncfs(other)
+
+
+def test_room_is_reserved_where_it_is_cheap(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb") as file:
+        if kernel.reserve_room(file.fileno(), 1 << 20):
+            assert os.fstat(file.fileno()).st_size == 1 << 20
+        with pytest.raises(OSError, match="File too large|No space"):
+            kernel.reserve_room(file.fileno(), 1 << 62)
+        kernel.start_write_back(file.fileno(), 0, 1 << 20)
+    with pytest.raises(OSError, match="Bad file"):
+        kernel.reserve_room(-1, 1)
+    reading, writing = os.pipe()
+    try:
+        with pytest.raises(OSError, match="Illegal seek"):
+            kernel.reserve_room(writing, 1)
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def test_memory_is_not_reserved_and_proc_is_no_disk() -> None:
+    for path in ("/dev/shm", "/proc"):
+        descriptor = os.open(path, os.O_RDONLY)
+        assert not kernel.has_extents(descriptor)
+        os.close(descriptor)
