@@ -93,7 +93,7 @@ def test_room_is_reserved_where_it_is_cheap(tmp_path: Path) -> None:
     with (tmp_path / "file").open("wb") as file:
         if kernel.reserve_room(file.fileno(), 1 << 20):
             assert os.fstat(file.fileno()).st_size == 1 << 20
-        with pytest.raises(OSError, match="File too large|No space"):
+        with pytest.raises(OSError, match=r"File too large|No space"):
             kernel.reserve_room(file.fileno(), 1 << 62)
         kernel.start_write_back(file.fileno(), 0, 1 << 20)
     with pytest.raises(OSError, match="Bad file"):
