@@ -15,6 +15,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
+from authsvc.errors import TokenRefused
 from fdtcp.contract import (
     CONTRACT_VERSION,
     MAX_CHUNK,
@@ -51,7 +52,7 @@ from fdtd.sessions.book import check_indexes
 from fdtd.sessions.machine import SessionKey
 from fdtd.site.config import Settings
 from fdtd.site.interfaces import data_addresses, data_networks
-from fdtd.site.paths import PathPolicy
+from fdtd.site.paths import PathPolicy, is_covered
 from fdtd.site.peers import parse_address, why_refused
 
 if TYPE_CHECKING:
@@ -115,30 +116,32 @@ class Service:
             case Expect():
                 return self._expect(SessionKey(dn, account, request.job, Side.DESTINATION), request, grant)
             case PrepareReceive():
-                return self._prepare_receive(SessionKey(dn, account, request.job, Side.DESTINATION), request)
+                return self._prepare_receive(SessionKey(dn, account, request.job, Side.DESTINATION), request, grant)
             case StartSend():
-                return self._start_send(SessionKey(dn, account, request.job, Side.SOURCE), request)
+                return self._start_send(SessionKey(dn, account, request.job, Side.SOURCE), request, grant)
             case Release():
                 _check_chunk(request.files)
                 key = SessionKey(dn, account, request.job, Side.SOURCE)
-                self._require(key).release(request.files, request.last)
+                self._require(key, grant).release(request.files, request.last)
                 return Done()
             case SourceGone():
-                self._require(SessionKey(dn, account, request.job, Side.DESTINATION)).source_gone()
+                self._require(SessionKey(dn, account, request.job, Side.DESTINATION), grant).source_gone()
                 return Done()
-        return self._answer_either(_keys(dn, account, request.job, request.side), request)
+        return self._answer_either(_keys(dn, account, request.job, request.side), request, grant)
 
-    def _answer_either(self, keys: Sequence[SessionKey], request: SetRate | Watch | Finish | Abort) -> Reply:
+    def _answer_either(
+        self, keys: Sequence[SessionKey], request: SetRate | Watch | Finish | Abort, grant: Grant | None
+    ) -> Reply:
         """Answer what can be asked of both ends of a job."""
         match request:
             case SetRate():
-                return self._set_rate(keys, request.rate)
+                return self._set_rate(keys, request.rate, grant)
             case Watch():
-                return self._watch(keys, request)
+                return self._watch(keys, request, grant)
             case Finish():
-                return self._finish(keys)
+                return self._finish(keys, grant)
             case Abort():
-                return self._abort(keys, request.discard)
+                return self._abort(keys, request.discard, grant)
 
     def _about(self) -> AboutReply:
         try:
@@ -151,10 +154,8 @@ class Service:
     def _describe(self, key: SessionKey, request: Describe, grant: Grant | None) -> DescribeReply:
         _check_chunk(request.files)
         _check_bytes(file.path for file in request.files)
-        # A reader follows symlinks below the prefixes, so it has to look at where they lead by itself.
-        scopes = None if grant is None else grant.read
-        live = self._open(key, request.policy, request.addresses, scopes)
-        paths = self._paths[key.side].limited_to(scopes)
+        live = self._open(key, request.policy, request.addresses, grant)
+        paths = self._paths[key.side].limited_to(_scopes(grant, key.side))
         return DescribeReply(live.describe(request.files, _refused(paths, request.files)), live.addresses)
 
     def _expect(self, key: SessionKey, request: Expect, grant: Grant | None) -> ExpectReply:
@@ -163,23 +164,23 @@ class Service:
         for file in request.files:
             if not (0 <= file.size <= MAX_SIZE and 0 <= file.mode <= 0o7777 and len(file.source) <= MAX_SOURCE_BYTES):
                 raise ProtocolViolation(f"file {file.index} has impossible facts")
-        # A writer follows no symlinks, so the text of a path says where it leads.
-        paths = self._paths[key.side].limited_to(None if grant is None else grant.modify)
-        live = self._open(key, request.policy, request.addresses)
-        self._registry.take_over(key, request.files)
-        return ExpectReply(live.expect(request.files, _refused(paths, request.files), request.last))
+        refused = _refused(self._paths[key.side].limited_to(_scopes(grant, key.side)), request.files)
+        live = self._open(key, request.policy, request.addresses, grant)
+        # Nobody's session is stopped for files that this one may not have.
+        self._registry.take_over(key, [file for file in request.files if file.index not in refused])
+        return ExpectReply(live.expect(request.files, refused, request.last))
 
-    def _prepare_receive(self, key: SessionKey, request: PrepareReceive) -> PrepareReceiveReply:
+    def _prepare_receive(self, key: SessionKey, request: PrepareReceive, grant: Grant | None) -> PrepareReceiveReply:
         if len(request.peers) > MAX_ADDRESSES:
             raise ProtocolViolation(f"{len(request.peers)} peers; at most {MAX_ADDRESSES} are allowed")
         try:
             peers = tuple(str(parse_address(peer)) for peer in request.peers)
         except ValueError as exc:
             raise ProtocolViolation(f"peers are numeric addresses: {exc}") from exc
-        return self._require(key).prepare_receive(peers)
+        return self._require(key, grant).prepare_receive(peers)
 
-    def _start_send(self, key: SessionKey, request: StartSend) -> Done:
-        live = self._require(key)
+    def _start_send(self, key: SessionKey, request: StartSend, grant: Grant | None) -> Done:
+        live = self._require(key, grant)
         if len(request.secret) != SECRET_BYTES:
             raise ProtocolViolation(f"a secret has {SECRET_BYTES} bytes")
         data = self._settings.data
@@ -192,10 +193,10 @@ class Service:
         live.start_send(request.endpoints, request.secret)
         return Done()
 
-    def _set_rate(self, keys: Sequence[SessionKey], rate: int) -> Done:
+    def _set_rate(self, keys: Sequence[SessionKey], rate: int, grant: Grant | None) -> Done:
         if rate < 0:
             raise ProtocolViolation("a rate is not negative")
-        found = [live for key in keys if (live := self._registry.find(key)) is not None]
+        found = [live for key in keys if (live := self._find(key, grant)) is not None]
         if not found:
             raise _unknown(keys[0])
         limit = self._settings.limits.cut_rate(rate)
@@ -204,43 +205,44 @@ class Service:
             live.set_limit(limit)
         return Done()
 
-    def _watch(self, keys: Sequence[SessionKey], request: Watch) -> WatchReply:
+    def _watch(self, keys: Sequence[SessionKey], request: Watch, grant: Grant | None) -> WatchReply:
         if request.cursor < 0:
             raise ProtocolViolation("a cursor is not negative")
         for key in keys:
-            if (live := self._registry.find(key)) is not None:
+            if (live := self._find(key, grant)) is not None:
                 return live.watch(request.cursor, request.wait)
         for key in keys:
+            self._check_stored(key, grant)
             if (reply := self._registry.watch_stored(key, request.cursor, request.wait)) is not None:
                 return reply
         raise _unknown(keys[0])
 
-    def _finish(self, keys: Sequence[SessionKey]) -> Done:
+    def _finish(self, keys: Sequence[SessionKey], grant: Grant | None) -> Done:
         for key in keys:
-            if (live := self._registry.find(key)) is not None:
+            if (live := self._find(key, grant)) is not None:
                 live.finish()
             else:
+                self._check_stored(key, grant)
                 self._registry.forget_stored(key)
         # Nothing there is what a repeated call finds.
         return Done()
 
-    def _abort(self, keys: Sequence[SessionKey], discard: bool) -> Done:
+    def _abort(self, keys: Sequence[SessionKey], discard: bool, grant: Grant | None) -> Done:
         found = False
         for key in keys:
-            if (live := self._registry.find(key)) is not None:
+            if (live := self._find(key, grant)) is not None:
                 live.abort(discard)
                 found = True
             else:
+                self._check_stored(key, grant)
                 found = self._registry.abort_stored(key, discard) or found
         if not found:
             raise _unknown(keys[0])
         return Done()
 
-    def _open(
-        self, key: SessionKey, wanted: Policy, addresses: Sequence[str], scopes: tuple[bytes, ...] | None = None
-    ) -> LiveSession:
+    def _open(self, key: SessionKey, wanted: Policy, addresses: Sequence[str], grant: Grant | None) -> LiveSession:
         """Return the session; what a new one is opened with holds for all its calls."""
-        if (live := self._registry.find(key)) is not None:
+        if (live := self._find(key, grant)) is not None:
             return live
         if len(addresses) > MAX_ADDRESSES:
             raise OptionRefused(f"{len(addresses)} data addresses; at most {MAX_ADDRESSES} are allowed")
@@ -248,13 +250,26 @@ class Service:
         if not self._settings.keep_partials:
             policy = replace(policy, keep_partials=False)
         chosen = data_addresses(self._settings.data.interfaces, addresses)
-        return self._registry.open(key, policy, chosen, self._prefixes[key.side], self._tools, scopes)
+        scopes = _scopes(grant, key.side)
+        live = self._registry.open(key, policy, chosen, self._prefixes[key.side], self._tools, scopes)
+        _check_rights(key, live.scopes, grant)  # another connection may have opened it meanwhile
+        return live
 
-    def _require(self, key: SessionKey) -> LiveSession:
-        live = self._registry.find(key)
+    def _require(self, key: SessionKey, grant: Grant | None) -> LiveSession:
+        live = self._find(key, grant)
         if live is None:
             raise self._registry.why_gone(key) or _unknown(key)
         return live
+
+    def _find(self, key: SessionKey, grant: Grant | None) -> LiveSession | None:
+        live = self._registry.find(key)
+        if live is not None:
+            _check_rights(key, live.scopes, grant)
+        return live
+
+    def _check_stored(self, key: SessionKey, grant: Grant | None) -> None:
+        if grant is not None and (stored := self._registry.stored(key)) is not None:
+            _check_rights(key, stored.scopes, grant)
 
 
 @cache
@@ -267,6 +282,25 @@ def _keys(dn: str, account: str, job: str, side: Side | None) -> list[SessionKey
     """Return which sessions a call may mean, the destination's first: only it has outcomes."""
     sides = [side] if side in (Side.SOURCE, Side.DESTINATION) else [Side.DESTINATION, Side.SOURCE]
     return [SessionKey(dn, account, job, one) for one in sides]
+
+
+def _scopes(grant: Grant | None, side: Side) -> tuple[bytes, ...] | None:
+    if grant is None:
+        return None
+    return grant.read if side is Side.SOURCE else grant.modify
+
+
+def _check_rights(key: SessionKey, scopes: tuple[bytes, ...] | None, grant: Grant | None) -> None:
+    """Refuse a token that allows less than the session has: its bearer could use what he was not given.
+
+    He could send what others described where he likes, or write where they were expected.  Raises TokenRefused.
+    """
+    if not is_covered(scopes, _scopes(grant, key.side)):
+        _log.warning("event=token-too-narrow job=%s side=%s dn=%r", key.job, key.side, key.dn)
+        raise TokenRefused(
+            "the job was begun with rights that this token does not give",
+            remedy="go on with a token of the same scopes, or without one if it was begun so",
+        )
 
 
 def _unknown(key: SessionKey) -> UnknownSession:

@@ -22,7 +22,7 @@ from fdtd.sessions.patience import Patience
 from fdtd.sessions.throttle import deal
 from fdtd.site.config import SessionSettings
 from fdtd.site.paths import DEVICES
-from fdtd.state.statefile import StateFile
+from fdtd.state.statefile import StateFile, StoredSession
 
 _log: Final = logging.getLogger("fdtd.registry")
 
@@ -70,7 +70,7 @@ class Registry:
             if (over := self.why_gone(key)) is not None:
                 raise over
             self._check_room(key)
-            number = self._state.open_session(key, time.time())
+            number = self._state.open_session(key, time.time(), scopes)
             session = Session(key, policy, addresses, self.patience, time.monotonic())
             live = LiveSession(session, number, prefixes, tools, scopes)
             self._live[key] = live
@@ -102,6 +102,10 @@ class Registry:
                 if other.silence(time.monotonic()) >= ORPHAN_S:
                     _log.info("event=taken-over job=%s by=%s", other.key.job, key.job)
                     other.stop("a new attempt for the same files took over")
+
+    def stored(self, key: SessionKey) -> StoredSession | None:
+        """Return what is written down of the session."""
+        return self._state.find(key)
 
     def watch_stored(self, key: SessionKey, cursor: int, wait: float) -> WatchReply | None:
         """Answer for a session that is not in memory; None if there is no such session."""

@@ -87,7 +87,8 @@ class LiveSession:
         self.addresses = session.addresses
         self.number = number
         self.prefixes = prefixes
-        self._scopes = scopes
+        # Of the token that it was opened with: who joins with a token that allows less would use this one's rights.
+        self.scopes = scopes
         self.calls = 0
         self._tools = tools
         self._cond = threading.Condition()
@@ -111,9 +112,12 @@ class LiveSession:
             raise
         mover = RunningMover(process, self._on_message, self._on_garbage, self._on_exit)
         self._event("mover-started", f"pid={mover.pid} role={role} log={path}")
+        # A reader follows symlinks below the prefixes, so it has to look at where they lead by itself; a writer follows
+        # none, and the text of a path says where it leads.
+        scopes = self.scopes if role is Role.READER else None
         with self._cond:
             policy = replace(self.session.policy, rate_limit=self.session.throttle.rate)
-            mover.send(Setup(role, self.key.job, self.prefixes, policy, self._scopes, self._tools.storage))
+            mover.send(Setup(role, self.key.job, self.prefixes, policy, scopes, self._tools.storage))
             self._mover = mover
             self._started = True
             self._cond.notify_all()

@@ -80,6 +80,17 @@ def partial_path(destination: bytes) -> bytes:
     return b"/" + b"/".join([*directory, partial_name(name)])
 
 
+def is_covered(scopes: tuple[bytes, ...] | None, by: tuple[bytes, ...] | None) -> bool:
+    """Say whether all that a token with `scopes` allows is allowed `by` another, too; None is no token: everything."""
+    if by is None:
+        return True
+    above = [split_path(one) for one in by]
+    return all(
+        any(parts[: len(one)] == one for one in above)
+        for parts in map(split_path, (b"/",) if scopes is None else scopes)
+    )
+
+
 def _is_below(parts: list[bytes], prefix: bytes) -> bool:
     above = split_path(prefix)
     return parts[: len(above)] == above and len(parts) > len(above)

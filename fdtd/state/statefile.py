@@ -10,6 +10,7 @@ count as failed, and a second attempt finds them in place.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -37,20 +38,21 @@ CREATE TABLE IF NOT EXISTS leftovers (
     PRIMARY KEY (account, destination)) WITHOUT ROWID;
 """
 # Columns that came after files of this kind were in use.
-ADDED: Final = (("outcomes", "promise TEXT NOT NULL DEFAULT ''"),)
+ADDED: Final = (("outcomes", "promise TEXT NOT NULL DEFAULT ''"), ("sessions", "scopes TEXT"))
 # Rows of forgotten sessions go in bites, so that no call waits for a million of them.
 BITE: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class StoredSession:
-    """A session as the file knows it; times in epoch seconds."""
+    """A session as the file knows it; times in epoch seconds, `scopes` of the token that it was opened with."""
 
     id: int
     key: SessionKey
     opened: float
     ended: float | None
     problem: Problem | None
+    scopes: tuple[bytes, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +75,12 @@ class StateFile(Database):
 
     # sessions
 
-    def open_session(self, key: SessionKey, now: float) -> int:
+    def open_session(self, key: SessionKey, now: float, scopes: tuple[bytes, ...] | None = None) -> int:
         """Write down a new session; return its number."""
         with self.transaction() as db:
             cursor = db.execute(
-                "INSERT INTO sessions (dn, account, job, side, opened) VALUES (?, ?, ?, ?, ?)",
-                (key.dn, key.account, key.job, key.side.value, now),
+                "INSERT INTO sessions (dn, account, job, side, opened, scopes) VALUES (?, ?, ?, ?, ?, ?)",
+                (key.dn, key.account, key.job, key.side.value, now, _scopes_text(scopes)),
             )
         assert cursor.lastrowid is not None
         return cursor.lastrowid
@@ -219,9 +221,18 @@ class StateFile(Database):
 
     def _sessions(self, where: str, values: tuple[object, ...]) -> list[StoredSession]:
         rows = self.rows(
-            f"SELECT id, dn, account, job, side, opened, ended, problem FROM sessions WHERE {where}",  # noqa: S608  # `where` is ours
+            f"SELECT id, dn, account, job, side, opened, ended, problem, scopes FROM sessions WHERE {where}",  # noqa: S608  # `where` is ours
             values,
         )
         return [
-            StoredSession(i, SessionKey(d, a, j, Side(s)), o, e, read_problem(p)) for i, d, a, j, s, o, e, p in rows
+            StoredSession(i, SessionKey(d, a, j, Side(s)), o, e, read_problem(p), _read_scopes(scopes))
+            for i, d, a, j, s, o, e, p, scopes in rows
         ]
+
+
+def _scopes_text(scopes: tuple[bytes, ...] | None) -> str | None:
+    return None if scopes is None else json.dumps([one.decode("latin-1") for one in scopes])
+
+
+def _read_scopes(text: str | None) -> tuple[bytes, ...] | None:
+    return None if text is None else tuple(one.encode("latin-1") for one in json.loads(text))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fdtcp.errors import Side, Status
-from fdtd.site.paths import PathPolicy, partial_path, split_path
+from fdtd.site.paths import PathPolicy, is_covered, partial_path, split_path
 
 POLICY = PathPolicy.of(Side.SOURCE, ["/data", "/store/a"])
 
@@ -75,3 +75,26 @@ def test_spellings_of_one_path_have_one_partial() -> None:
 def test_a_token_takes_away_and_never_gives(scopes: tuple[bytes, ...] | None, path: bytes, why: str | None) -> None:
     refusal = PathPolicy.of(Side.SOURCE, ["/data"]).limited_to(scopes).refusal(path)
     assert (refusal is None) if why is None else (refusal is not None and why in refusal.reason)
+
+
+@pytest.mark.parametrize(
+    ("scopes", "by", "covered"),
+    [
+        (None, None, True),
+        (None, (b"/data",), False),
+        (None, (b"/",), True),
+        ((b"/data",), None, True),
+        ((b"/data",), (b"/data",), True),
+        ((b"/data/a",), (b"/data",), True),
+        ((b"/data",), (b"/data/a",), False),
+        ((b"/data/ab",), (b"/data/a",), False),
+        ((b"/a", b"/b"), (b"/b", b"/a"), True),
+        ((b"/a", b"/b"), (b"/a",), False),
+        ((), (b"/a",), True),
+        ((b"/a",), (), False),
+    ],
+)
+def test_one_token_covers_another_if_it_allows_all_of_it(
+    scopes: tuple[bytes, ...] | None, by: tuple[bytes, ...] | None, covered: bool
+) -> None:
+    assert is_covered(scopes, by) is covered

@@ -32,7 +32,7 @@ def state(tmp_path: Path) -> Iterator[StateFile]:
 
 
 def test_a_session_is_found_again_with_what_is_final_and_what_is_not(state: StateFile, tmp_path: Path) -> None:
-    number = state.open_session(KEY, 100.0)
+    number = state.open_session(KEY, 100.0, (b"/d/\xff", b"/e"))
     state.expect(number, [file(0), file(1), file(2)])
     outcomes = [
         Outcome(1, State.FAILED, 10, problem=FULL),
@@ -41,7 +41,7 @@ def test_a_session_is_found_again_with_what_is_final_and_what_is_not(state: Stat
     state.record(number, "me", 0, outcomes)
     with closing(StateFile(str(tmp_path))) as later:
         stored = later.find(KEY)
-        assert stored is not None and stored.ended is None
+        assert stored is not None and stored.ended is None and stored.scopes == (b"/d/\xff", b"/e")
         assert later.unfinished() == [stored]
         assert later.outcomes(stored.id, 0, 10) == outcomes
         assert later.outcomes(stored.id, 1, 10) == outcomes[1:]
