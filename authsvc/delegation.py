@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import rsa
 
+    from authsvc.identity import IdentityRules
+
 # The size that AUTH demands of every key, and no more: it is made while the caller waits, and lives for hours.
 KEY_BITS: Final = 2048
 # What `identify` accepts, the new proxy, and some CAs in between.
@@ -48,8 +50,10 @@ class Delegated:
 class Delegation:
     """The daemon's side, one for each connection: the key of a request leaves it only inside an accepted proxy."""
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: Caller, rules: IdentityRules | None = None) -> None:
+        """`rules` are those by which the site let the caller in; None: the defaults."""
         self._caller = caller
+        self._rules = rules
         self._key: rsa.RSAPrivateKey | None = None
 
     def begin(self) -> bytes:
@@ -69,12 +73,14 @@ class Delegation:
         if key is None:
             raise DelegationRefused("a delegation was finished that had not begun on this connection")
         try:
-            return _judge(self._caller, key, list(chain_der), time.time() if now is None else now)
+            return _judge(self._caller, key, list(chain_der), time.time() if now is None else now, self._rules)
         except CredentialRefused as exc:
             raise DelegationRefused(f"the delegated proxy is not acceptable: {exc.reason}") from exc
 
 
-def _judge(caller: Caller, key: rsa.RSAPrivateKey, chain_der: list[bytes], now: float) -> Delegated:
+def _judge(
+    caller: Caller, key: rsa.RSAPrivateKey, chain_der: list[bytes], now: float, rules: IdentityRules | None
+) -> Delegated:
     from cryptography import x509
     from cryptography.hazmat.primitives import serialization
 
@@ -92,7 +98,7 @@ def _judge(caller: Caller, key: rsa.RSAPrivateKey, chain_der: list[bytes], now: 
         _check_signature(leaf, parent)
         if leaf.public_key() != key.public_key():
             raise DelegationRefused("the delegated proxy is for another key than the one in the request")
-        found = identity.identify([leaf_der, *caller.chain], now)
+        found = identity.identify([leaf_der, *caller.chain], now, rules or identity.DEFAULT_RULES)
         _check_extensions(leaf)
         info = identity.proxy_info(leaf)
     except (ValueError, TypeError) as exc:

@@ -29,11 +29,11 @@ def render() -> str:
     """Return the page."""
     from fdtcp import stages
     from fdtd.mover import arrival, sender
-    from fdtd.sessions import machine
+    from fdtd.sessions import states
 
     pages: list[tuple[str, str, list[Move]]] = [
         ("A job, as the client drives it", "fdtcp/stages.py", _moves(stages.MOVES.items())),
-        ("A session, as a daemon keeps it", "fdtd/sessions/machine.py", _moves(machine.MOVES.items())),
+        ("A session, as a daemon keeps it", "fdtd/sessions/states.py", _moves(states.MOVES.items())),
         (
             "A file, as the writer receives it",
             "fdtd/mover/arrival.py",

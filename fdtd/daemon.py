@@ -28,17 +28,18 @@ from fdtd.detached.jobs import DetachedJobs
 from fdtd.detached.store import DetachedStore
 from fdtd.errors import AlreadyRunning, DaemonLeaving, StateFailed
 from fdtd.live.registry import Registry
-from fdtd.live.session import TRANSFER_LOGS, Tools
 from fdtd.live.sweeping import Sweeping
+from fdtd.live.tools import TRANSFER_LOGS, Tools
 from fdtd.operation.admin import Command, ControlSocket, Status
 from fdtd.operation.certificate import CertificateWatch
 from fdtd.operation.monitoring import host_name, open_emitter
 from fdtd.processes.launcher import Launcher
 from fdtd.service import Service, package_version
-from fdtd.sessions.machine import WORKING
+from fdtd.sessions.states import WORKING
 from fdtd.site.accounts import Accounts, check_mode
 from fdtd.site.config import Settings, format_endpoint
 from fdtd.site.limits import UNLIMITED
+from fdtd.site.memory import Memory
 from fdtd.site.paths import PathPolicy
 from fdtd.site.ports import PortLeases
 from fdtd.state.statefile import StateFile
@@ -122,6 +123,7 @@ class Daemon:
             sweeping = stack.enter_context(self._sweeping(launcher, state))
             registry = Registry(settings.session, state, settings.data.total_rate)
             ports = PortLeases(*settings.data.port_range)
+            memory = Memory(settings.session.max_memory, settings.session.max_memory_per_user)
             emitter = stack.enter_context(closing(open_emitter(settings)))
             tools = Tools(
                 launcher,
@@ -132,6 +134,7 @@ class Daemon:
                 settings.keep_partials,
                 emitter.emit,
                 host_name(settings),
+                memory,
                 settings.storage,
             )
             service = Service(settings, registry, tools, path_policies(settings))
@@ -139,7 +142,7 @@ class Daemon:
             store = stack.enter_context(closing(DetachedStore(settings.service.state_dir)))
             jobs = DetachedJobs(settings, store, service.answer, accounts.recheck)
             jobs.recover(state)
-            desks = Desks(jobs)
+            desks = Desks(jobs, memory, settings.security.rules.identity)
             acceptor = self._acceptor(accounts, lambda caller: desks.handler_for(caller, service.handler_for(caller)))
             acceptor.start()
             stack.callback(acceptor.stop)

@@ -43,6 +43,24 @@ class TooManySessions(FdtError):
     remedy_text = "retry when other transfers have ended, or widen [session] in fdtd.conf"
 
 
+class MemoryFull(FdtError):
+    """What the daemon knows of this user's files, or of all files, takes as much memory as the site allows."""
+
+    code = "memory-full"
+    fault = Fault.SITE
+    retryable = True
+    remedy_text = "retry when other jobs have ended, cut the job into smaller ones, or widen [session] in fdtd.conf"
+
+
+class DelegatingTooFast(FdtError):
+    """This user has begun more delegations of late than a daemon makes keys for."""
+
+    code = "delegating-too-fast"
+    fault = Fault.USER
+    retryable = True
+    remedy_text = "wait for so long, then run the same command again"
+
+
 class DaemonLeaving(FdtError):
     """The daemon finishes what it has and takes nothing new."""
 

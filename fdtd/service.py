@@ -46,7 +46,8 @@ from fdtcp.errors import OptionRefused, Phase, Problem, ProtocolViolation, Side
 from fdtcp.model.order import DestinationFile, Policy, ReleasedFile, SourceFile
 from fdtd.errors import EndpointRefused, NoDataAddress, UnknownSession
 from fdtd.live.registry import Registry
-from fdtd.live.session import LiveSession, Tools
+from fdtd.live.session import LiveSession
+from fdtd.live.tools import Tools
 from fdtd.operation.monitoring import host_name
 from fdtd.sessions.book import check_indexes
 from fdtd.sessions.machine import SessionKey

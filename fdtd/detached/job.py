@@ -24,6 +24,7 @@ from fdtcp.runner import Runner, RunningJob
 from fdtd.detached.loan import Loan
 from fdtd.detached.store import DetachedStore
 from fdtd.errors import StateFailed
+from fdtd.site.memory import Share
 
 _log: Final = logging.getLogger("fdtd.detached")
 
@@ -47,13 +48,16 @@ class Owner:
 class DetachedJob:
     """A running job; public methods are safe to use from all threads."""
 
-    def __init__(self, owner: Owner, name: str, jobs: Sequence[Job], store: DetachedStore, loan: Loan) -> None:
+    def __init__(
+        self, owner: Owner, name: str, jobs: Sequence[Job], store: DetachedStore, loan: Loan, share: Share
+    ) -> None:
         self.owner = owner
         self.name = name
         self.files = sum(len(job.transfers) for job in jobs)
         self._jobs = tuple(jobs)
         self._store = store
         self.loan = loan
+        self._share = share
         self._runner: Runner | None = None
         self._number = 0
         self._began = time.monotonic()
@@ -130,6 +134,7 @@ class DetachedJob:
             seconds = self.seconds
             while not self._save(seconds) and not self._leaving.wait(SAVE_AGAIN_S):
                 pass
+            self._share.give_back()
         with self._cond:
             self._is_ended = True
             self._cond.notify_all()

@@ -35,6 +35,7 @@ from fdtd.detached.store import DetachedStore, StoredJob
 from fdtd.errors import DaemonLeaving, StateFailed, TooManySessions, UnknownSession
 from fdtd.sessions.machine import SessionKey
 from fdtd.site.config import Settings
+from fdtd.site.memory import Share
 from fdtd.state.statefile import StateFile
 
 _log: Final = logging.getLogger("fdtd.detached")
@@ -61,6 +62,7 @@ class Submission:
     terms: Terms
     transfers: tuple[Transfer, ...]
     delegated: Delegated
+    share: Share  # of the memory that the owner may have, for as long as the job runs
 
 
 class DetachedJobs:
@@ -107,7 +109,7 @@ class DetachedJobs:
                 return
             self._check_room(owner)
             loan = Loan(self._proxies, submission.delegated)
-            job = DetachedJob(owner, name, group(submission.transfers), self._store, loan)
+            job = DetachedJob(owner, name, group(submission.transfers), self._store, loan, submission.share)
             terms = submission.terms
             options = Options(
                 replace(terms.policy, unattended=True), terms.source_addresses, terms.destination_addresses

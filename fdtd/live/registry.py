@@ -16,7 +16,8 @@ from fdtcp.contract import MAX_CHUNK, MAX_WATCH_S, WatchReply
 from fdtcp.errors import FdtError, Phase, Side
 from fdtcp.model.order import DestinationFile, Policy
 from fdtd.errors import DaemonLeaving, SessionOver, TooManySessions
-from fdtd.live.session import LiveSession, Tools
+from fdtd.live.session import LiveSession
+from fdtd.live.tools import Tools
 from fdtd.sessions.machine import Session, SessionKey
 from fdtd.sessions.patience import Patience
 from fdtd.sessions.throttle import deal
@@ -62,7 +63,7 @@ class Registry:
     ) -> LiveSession:
         """Return the session, opened and its mover started if it is new.
 
-        Raises TooManySessions, DaemonLeaving, SessionOver, MoverNotStarted, StateFailed.
+        Raises TooManySessions, DaemonLeaving, SessionOver, MoverNotStarted, MemoryFull, StateFailed.
         """
         with self._lock:
             if (known := self._live.get(key)) is not None:
@@ -83,6 +84,7 @@ class Registry:
             # Nothing has happened under this key: the client may try it again.
             with self._lock:
                 del self._live[key]
+            live.close()
             self._state.forget(number)
             raise
         return live
@@ -197,3 +199,4 @@ class Registry:
     def _drop(self, live: LiveSession) -> None:
         with self._lock:
             self._live.pop(live.key, None)
+        live.close()

@@ -7,13 +7,12 @@ the mover's reading thread and the daemon's tick wake it.
 from __future__ import annotations
 
 import logging
-import os
 import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from fdtcp.contract import MAX_CHUNK, MAX_WATCH_S, PrepareReceiveReply, WatchReply
@@ -23,7 +22,6 @@ from fdtcp.model.order import (
     Endpoint,
     Found,
     KeptPartial,
-    Mapped,
     Message,
     Progress,
     ReleasedFile,
@@ -33,13 +31,14 @@ from fdtcp.model.order import (
     Verdict,
 )
 from fdtd.errors import MoverSlow, SessionOver, StateFailed
-from fdtd.operation.monitoring import Emit, progress_record
-from fdtd.processes.launcher import LAUNCH_TIMEOUT_S, Launcher
+from fdtd.live import costs
+from fdtd.live.tools import Tools, transfer_log
+from fdtd.operation.monitoring import progress_record
+from fdtd.processes.launcher import LAUNCH_TIMEOUT_S
 from fdtd.processes.movers import RunningMover
 from fdtd.sessions import commands as do
-from fdtd.sessions.machine import WORKING, Session, SessionState
-from fdtd.site.ports import PortLeases
-from fdtd.state.statefile import StateFile
+from fdtd.sessions.machine import Session
+from fdtd.sessions.states import WORKING, SessionState
 
 _log: Final = logging.getLogger("fdtd.session")
 
@@ -49,26 +48,8 @@ ANSWER_TIMEOUT_S: Final = 60.0
 LISTEN_TIMEOUT_S: Final = 15.0
 # A client may finish a moment before its mover has closed its books.
 FINISH_PATIENCE_S: Final = 5.0
-# Below [service] log_dir.
-TRANSFER_LOGS: Final = "transfers"
 
 T = TypeVar("T")
-SweepStarter = Callable[["LiveSession", tuple[bytes, ...], bool], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What all sessions of a daemon work with."""
-
-    launcher: Launcher
-    state: StateFile
-    ports: PortLeases
-    start_sweep: SweepStarter
-    log_dir: str
-    keep_partials: float  # seconds
-    emit: Emit
-    host: str  # as monitoring knows it
-    storage: tuple[Mapped, ...] = ()  # directories that have another storage behind them
 
 
 class LiveSession:
@@ -91,6 +72,7 @@ class LiveSession:
         self.scopes = scopes
         self.calls = 0
         self._tools = tools
+        self._share = tools.memory.share(self.key.dn)
         self._cond = threading.Condition()
         self._mover: RunningMover | None = None
         self._started = False
@@ -99,10 +81,11 @@ class LiveSession:
         self._finish_by: float | None = None
 
     def start(self) -> None:
-        """Start the mover.  Raises MoverNotStarted, and then the session is over."""
+        """Start the mover.  Raises MoverNotStarted or MemoryFull, and then the session is over."""
         role = Role.READER if self.key.side is Side.SOURCE else Role.WRITER
         path = transfer_log(self._tools.log_dir, self.key.job, role)
         try:
+            self._share.grow(costs.SESSION_BYTES)
             process = self._tools.launcher.launch(self.key.account, path)
         except FdtError as exc:
             with self._cond:
@@ -127,7 +110,8 @@ class LiveSession:
 
     def describe(self, files: Sequence[SourceFile], refused: Mapping[int, Problem]) -> tuple[Found, ...]:
         """Return what the reader found."""
-        with self._call():
+        with self._call(), self._share.held(costs.of_names(files)):
+            self._share.grow(costs.of_sources(self.session.source.unknown(files)))
             self._perform(self.session.describe(files, refused))
             return self._wait(lambda: self.session.source.answers(files), ANSWER_TIMEOUT_S, "the reader's answer")
 
@@ -135,9 +119,11 @@ class LiveSession:
         self, files: Sequence[DestinationFile], refused: Mapping[int, Problem], last: bool
     ) -> tuple[Verdict, ...]:
         """Return what the writer says; the files are written down before it can touch one."""
-        with self._call():
+        with self._call(), self._share.held(costs.of_names(files)):
             if self.session.state in WORKING:
-                self._tools.state.expect(self.number, self.session.destination.unknown(files))
+                new = self.session.destination.unknown(files)
+                self._share.grow(costs.of_destinations(new))
+                self._tools.state.expect(self.number, new)
             self._perform(self.session.expect(files, refused, last))
             return self._wait(lambda: self.session.destination.answers(files), ANSWER_TIMEOUT_S, "the writer's answer")
 
@@ -240,6 +226,12 @@ class LiveSession:
             now = time.monotonic()
             self._perform(self.session.hurry(problem, now) if hurry else self.session.stop(False, problem, now))
 
+    def close(self) -> None:
+        """Let go of the memory: nobody asks for this session any more."""
+        self._share.give_back()
+        # They know each other, and Python would find out some day only.
+        self._mover = None
+
     def wait_ended(self, timeout: float) -> bool:
         """Wait until it has ended; say whether it has."""
         with self._cond:
@@ -247,12 +239,13 @@ class LiveSession:
 
     def wait_process_gone(self, timeout: float) -> bool:
         """Wait until the mover's process has been reaped and its threads are done with it."""
-        return self._mover is None or self._mover.wait_gone(timeout)
+        mover = self._mover
+        return mover is None or mover.wait_gone(timeout)
 
     def kill(self) -> None:
         """Kill the mover now: the daemon leaves and has waited long enough."""
-        if self._mover is not None:
-            self._mover.kill()
+        if (mover := self._mover) is not None:
+            mover.kill()
 
     def silence(self, now: float) -> float:
         """Return for how many seconds the client has not been heard of."""
@@ -286,6 +279,7 @@ class LiveSession:
                 "rate_limit": self.session.throttle.rate,
                 "waiting": len(self.session.destination.waiting),
                 "final": len(self.session.destination.outcomes),
+                "memory": self._share.size,
                 "age": round(now - self.session.opened, 1),
                 "silence": round(self.session.silence(now), 1),
             }
@@ -353,6 +347,7 @@ class LiveSession:
     def _on_message(self, message: Message) -> None:
         with self._cond:
             self._was_heard = True
+            self._share.grow(costs.of_words(message))
             self._perform(self.session.on_message(message, time.monotonic()))
         if isinstance(message, Progress):
             self._tools.emit(progress_record(self._tools.host, self.key.job, self.key.side, message, time.time()))
@@ -384,9 +379,3 @@ def _act(command: do.Send | do.CutLifeLine | do.Terminate | do.Kill, mover: Runn
         case do.Kill():
             _log.warning("event=mover-killed pid=%d", mover.pid)
             mover.kill()
-
-
-def transfer_log(log_dir: str, job: str, role: Role) -> str:
-    """Return where a mover's own log goes: time first, so that a listing is in order."""
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    return os.path.join(log_dir, TRANSFER_LOGS, f"{stamp}-{job}-{role}.log")

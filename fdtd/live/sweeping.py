@@ -20,7 +20,7 @@ from fdtcp.contract import MAX_CHUNK, MAX_CHUNK_BYTES
 from fdtcp.errors import DestinationBusy, Fault, FdtError, MoverDied, Phase, Problem, Side
 from fdtcp.model.order import Ended, Kept, KeptPartial, Mapped, Message, Outcome, Role, Setup, State, Sweep
 from fdtd.errors import MoverSlow, StateFailed
-from fdtd.live.session import LiveSession, transfer_log
+from fdtd.live.tools import Sweepable, transfer_log
 from fdtd.processes.launcher import Launcher
 from fdtd.processes.movers import RunningMover
 from fdtd.site.paths import partial_path
@@ -79,7 +79,7 @@ class Sweeping:
         self._unfinished = self._state.unfinished()
         self._keeper.start()
 
-    def start_sweep(self, live: LiveSession, paths: tuple[bytes, ...], discard: bool) -> None:
+    def start_sweep(self, live: Sweepable, paths: tuple[bytes, ...], discard: bool) -> None:
         """Sweep for a running session; it hears of it by `swept`."""
         try:
             self._pool.submit(self._sweep_for, live, paths, discard)
@@ -92,25 +92,23 @@ class Sweeping:
         kept: list[KeptPartial] = []
         busy: Problem | None = None
         for chunk in _chunks(paths):
-            said = self._run_chunk(account, chunk, discard)
-            kept += _kept(said, chunk)
-            busy = busy or _check_end(said)
+            report = self._run_chunk(account, chunk, discard)
+            kept += report.kept.values()
+            busy = busy or report.check_end()
         if busy is not None:
             raise StillBusy(busy.reason, kept)
         return kept
 
     # one sweep
 
-    def _run_chunk(self, account: str, paths: tuple[bytes, ...], discard: bool) -> list[Message]:
+    def _run_chunk(self, account: str, paths: tuple[bytes, ...], discard: bool) -> _Report:
         job = uuid.uuid4().hex
-        said: list[Message] = []
-        ended = threading.Event()
+        report = _Report(paths)
         gone = threading.Event()
 
         def hear(message: Message) -> None:
-            said.append(message)
-            if isinstance(message, Ended):
-                ended.set()
+            report.hear(message)
+            if report.has_ended:
                 mover.cut_life_line()
 
         process = self._launcher.launch(account, transfer_log(self._log_dir, job, Role.SWEEPER))
@@ -129,9 +127,9 @@ class Sweeping:
             mover.wait_gone(SWEEP_TIMEOUT_S)
         finally:
             self._movers.discard(mover)
-        return said
+        return report
 
-    def _sweep_for(self, live: LiveSession, paths: tuple[bytes, ...], discard: bool) -> None:
+    def _sweep_for(self, live: Sweepable, paths: tuple[bytes, ...], discard: bool) -> None:
         kept: list[KeptPartial] = []
         try:
             kept = self.run(live.key.account, paths, discard)
@@ -233,19 +231,32 @@ class StillBusy(FdtError):
         self.kept = list(kept)
 
 
-def _check_end(said: Sequence[Message]) -> Problem | None:
-    """Return what was busy, if all else was done.  Raises MoverDied if the sweeper did not come to its end."""
-    problem = next((message.problem for message in said if isinstance(message, Ended)), _NEVER_ENDED)
-    if problem is not None and problem.code != DestinationBusy.code:
-        raise MoverDied(f"the sweeper did not do all: {problem.reason}")
-    return problem
+class _Report:
+    """What one sweeper said, as far as it was asked: it runs as the user, and may talk without an end."""
 
+    def __init__(self, paths: Sequence[bytes]) -> None:
+        self._asked = {partial_path(path) for path in paths}
+        self.kept: dict[bytes, KeptPartial] = {}
+        self._ended: Ended | None = None
 
-def _kept(said: Sequence[Message], paths: Sequence[bytes]) -> list[KeptPartial]:
-    """Return what the sweeper kept, as far as it was asked."""
-    asked = {partial_path(path) for path in paths}
-    kept = [one for message in said if isinstance(message, Kept) for one in message.partials]
-    return [one for one in kept if one.path in asked]
+    @property
+    def has_ended(self) -> bool:
+        """Whether it said that it has done what it could."""
+        return self._ended is not None
+
+    def hear(self, message: Message) -> None:
+        """Take what it says."""
+        if isinstance(message, Ended):
+            self._ended = self._ended or message
+        elif isinstance(message, Kept):
+            self.kept |= {one.path: one for one in message.partials if one.path in self._asked}
+
+    def check_end(self) -> Problem | None:
+        """Return what was busy, if all else was done.  Raises MoverDied if the sweeper did not come to its end."""
+        problem = self._ended.problem if self._ended else _NEVER_ENDED
+        if problem is not None and problem.code != DestinationBusy.code:
+            raise MoverDied(f"the sweeper did not do all: {problem.reason}")
+        return problem
 
 
 _NEVER_ENDED: Final = MoverDied("it ended without a word").problem(Side.DESTINATION, Phase.CLEANUP)

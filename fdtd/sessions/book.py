@@ -38,9 +38,13 @@ class SourceBook:
         self.released: set[int] = set()
         self.all_released = False
 
-    def ask(self, files: Iterable[SourceFile]) -> list[SourceFile]:
+    def unknown(self, files: Iterable[SourceFile]) -> list[SourceFile]:
         """Return those that were not asked before."""
-        new = [file for file in files if file.index not in self.found]
+        return [file for file in files if file.index not in self.found]
+
+    def ask(self, files: Iterable[SourceFile]) -> list[SourceFile]:
+        """Note that these are asked; return those that were not before."""
+        new = self.unknown(files)
         self.found |= {file.index: None for file in new}
         return new
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Final
 
 from fdtcp.errors import Abandoned, MoverDied, Phase, Problem, ProtocolViolation, Side, one_line
@@ -38,6 +37,7 @@ from fdtd.sessions.commands import (
     Terminate,
 )
 from fdtd.sessions.patience import GIVE_UP_S, HURRY, Patience
+from fdtd.sessions.states import MOVES, WORKING, Event, SessionState
 from fdtd.sessions.throttle import Throttle
 from fdtd.site.paths import partial_path
 
@@ -46,42 +46,6 @@ MAX_STREAMS_SHOWN: Final = 64
 MAX_ADDRESS_CHARS: Final = 64
 # Each oddity of a mover is a line in the daemon's log; more of them than this are an attack on its disk.
 MAX_ODDITIES: Final = 100
-
-
-class SessionState(StrEnum):
-    """The life of a session."""
-
-    OPEN = "open"  # the mover looks at files
-    MOVING = "moving"  # it was told to listen or to connect
-    STOPPING = "stopping"  # it was told to stop, or is made to
-    SWEEPING = "sweeping"  # it is gone and left things behind; a sweeper looks for them
-    ENDED = "ended"  # no process any more, every file is final
-
-
-class Event(StrEnum):
-    """What moves a session on."""
-
-    MOVE = "move"
-    STOP = "stop"
-    GONE = "gone"  # the mover ended and has cleaned up
-    LOST = "lost"  # the mover ended and has not
-    SWEPT = "swept"
-
-
-MOVES: Final[Mapping[tuple[SessionState, Event], SessionState]] = {
-    (SessionState.OPEN, Event.MOVE): SessionState.MOVING,
-    (SessionState.OPEN, Event.STOP): SessionState.STOPPING,
-    (SessionState.OPEN, Event.GONE): SessionState.ENDED,
-    (SessionState.OPEN, Event.LOST): SessionState.SWEEPING,
-    (SessionState.MOVING, Event.STOP): SessionState.STOPPING,
-    (SessionState.MOVING, Event.GONE): SessionState.ENDED,
-    (SessionState.MOVING, Event.LOST): SessionState.SWEEPING,
-    (SessionState.STOPPING, Event.STOP): SessionState.STOPPING,
-    (SessionState.STOPPING, Event.GONE): SessionState.ENDED,
-    (SessionState.STOPPING, Event.LOST): SessionState.SWEEPING,
-    (SessionState.SWEEPING, Event.SWEPT): SessionState.ENDED,
-}
-WORKING: Final = frozenset({SessionState.OPEN, SessionState.MOVING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +74,6 @@ class Session:
     secret: bytes = field(default=b"", repr=False)
     moved: int = 0
     streams: tuple[StreamProgress, ...] = ()
-    kept: tuple[KeptPartial, ...] = ()
     problem: Problem | None = None
     # Grows with each change that a watching client could see.
     news: int = 0
@@ -123,6 +86,7 @@ class Session:
         self.throttle = Throttle(self.policy.rate_limit)
         self._listen: order.Listen | None = None
         self._ladder: list[tuple[float, Command]] = []
+        self._kept: dict[bytes, KeptPartial] = {}
         self._said_ended = False
         self._oddities = 0
 
@@ -145,6 +109,11 @@ class Session:
         """Note that the call has been answered."""
         self._calls -= 1
         self.last_call = now
+
+    @property
+    def kept(self) -> tuple[KeptPartial, ...]:
+        """Return the partials that were left for a later attempt."""
+        return tuple(self._kept.values())
 
     def silence(self, now: float) -> float:
         """Return for how many seconds the client has not been heard of."""
@@ -290,7 +259,7 @@ class Session:
         if not self._said_ended and self.problem is None:
             program = "reader" if self.key.side is Side.SOURCE else "writer"
             self.problem = MoverDied(f"the {program} ended with {how}").problem(self.key.side, Phase.TRANSFER)
-        left = self.destination.may_have_left({one.path for one in self.kept})
+        left = self.destination.may_have_left(self._kept)
         if self.destination.waiting or (left and self.problem is not None):
             self._move(Event.LOST)
             return [StartSweep(left, self.discard)]
@@ -376,7 +345,8 @@ class Session:
         left = [file.path for file in self.destination.waiting.values()] + self.destination.failed
         mine = {partial_path(path): path for path in left}
         kept = tuple((mine[partial.path], partial) for partial in partials if partial.path in mine)
-        self.kept += tuple(partial for _, partial in kept)
+        # One for each name, however often a mover says it.
+        self._kept |= {partial.path: partial for _, partial in kept}
         strange = len(partials) - len(kept)
         complaints = self._complain(f"{strange} kept partials that are not of this job") if strange else []
         return [RecordKept(kept), *complaints]

@@ -19,6 +19,7 @@ from fdtcp.errors import BadSettings
 from fdtcp.model.order import Mapped
 from fdtcp.settings import Sections, load_settings, parse_absolute
 from fdtd.site.limits import BOUNDS, Limit, Limits
+from fdtd.site.memory import parse_memory
 from fdtd.storage.mapping import parse_backend
 
 DEFAULT_CONFIG: Final = "/etc/fdtcp/fdtd.conf"
@@ -67,6 +68,8 @@ __many__ = backend
 client_grace = duration(default="30s")
 max_sessions = integer(min=1, default=100)
 max_sessions_per_user = integer(min=1, default=20)
+max_memory = memory(default="25%")
+max_memory_per_user = memory(default="10%")
 outcomes_kept = duration(default="24h")
 [detached]
 allowed = boolean(default=yes)
@@ -192,6 +195,8 @@ class SessionSettings:
     client_grace: float
     max_sessions: int
     max_sessions_per_user: int
+    max_memory: int  # bytes
+    max_memory_per_user: int
     outcomes_kept: float
 
 
@@ -351,5 +356,6 @@ _CHECKS: Final = {
     "network": _network,
     "receiver": _receiver,
     "count": _count,
+    "memory": parse_memory,
     "backend": parse_backend,
 }

@@ -20,6 +20,7 @@ from authsvc import delegation, issuing
 from authsvc.credentials import Credential, check_files
 from authsvc.delegation import Delegated, Delegation
 from authsvc.errors import DelegationRefused
+from authsvc.identity import IdentityRules
 from authsvc.recognition import SiteRules
 from tests.authsvc.listening import Listening
 from tests.authsvc.vomsing import VomsServer
@@ -214,6 +215,17 @@ def test_a_path_length_of_the_parent_is_respected(pki: Pki) -> None:
     daemon = Delegation(caller_with(pki, last))
     with pytest.raises(DelegationRefused, match="further proxies"):
         daemon.finish(delegation.sign(daemon.begin(), last, hours=0.5))
+
+
+def test_a_proxy_that_the_sites_rules_refuse_is_refused(pki: Pki) -> None:
+    caller = caller_with(pki, pki.proxy)
+    for rules, limited in (
+        (IdentityRules(max_proxies=caller.identity.depth), False),
+        (IdentityRules(limited_proxies=False), True),
+    ):
+        daemon = Delegation(caller, rules)
+        with pytest.raises(DelegationRefused, match="not acceptable"):
+            daemon.finish(delegation.sign(daemon.begin(), pki.proxy, hours=0.5, limited=limited))
 
 
 def test_hostile_requests_are_not_signed(pki: Pki) -> None:

@@ -17,12 +17,14 @@ from fdtcp.errors import Side
 from fdtcp.model.order import DestinationFile, Policy, SourceFile
 from fdtd.daemon import path_policies
 from fdtd.live.registry import Registry
-from fdtd.live.session import LiveSession, Tools
+from fdtd.live.session import LiveSession
 from fdtd.live.sweeping import Sweeping
+from fdtd.live.tools import Tools
 from fdtd.processes.launcher import Launcher
 from fdtd.service import Service
 from fdtd.sessions.machine import SessionKey
 from fdtd.site.config import AccountSettings, SessionSettings, Settings, load_config
+from fdtd.site.memory import Memory
 from fdtd.site.ports import PortLeases
 from fdtd.state.statefile import StateFile
 from fdtmon.record import Record
@@ -92,7 +94,10 @@ def make_rig(tmp_path: Path) -> Iterator[RigMaker]:
             sweeping = stack.enter_context(Sweeping(launcher, state, str(log_dir), (b"/",), 3600.0))
             registry = Registry(own, state)
             ports = PortLeases(50000, 50009)
-            tools = Tools(launcher, state, ports, sweeping.start_sweep, str(log_dir), 3600.0, _nobody_listens, "se1")
+            memory = Memory(own.max_memory, own.max_memory_per_user)
+            tools = Tools(
+                launcher, state, ports, sweeping.start_sweep, str(log_dir), 3600.0, _nobody_listens, "se1", memory
+            )
             service = Service(settings, registry, tools, path_policies(settings))
             stack.callback(_stop, registry)
             if ticking:

@@ -30,6 +30,7 @@ from fdtd.detached.desk import Call, Desks
 from fdtd.detached.jobs import Authorise, DetachedJobs
 from fdtd.detached.store import DetachedStore
 from fdtd.site.config import Settings, load_config
+from fdtd.site.memory import Memory
 from fdtd.state.statefile import StateFile
 from tests.helpers.fakedaemons import FakePair
 from tests.helpers.pki import Pki
@@ -126,7 +127,9 @@ def detached_room(pki: Pki, directory: Path, **session: float) -> Iterator[Room]
         jobs = DetachedJobs(settings, store, _nobody, authorise)
         jobs.recover(state)
         caller = caller_with(pki, pki.proxy)
-        room = Room(pki, settings, store, state, jobs, Desks(jobs), pair, caller, authorise, forbidden)
+        memory = Memory(settings.session.max_memory, settings.session.max_memory_per_user)
+        desks = Desks(jobs, memory, settings.security.rules.identity)
+        room = Room(pki, settings, store, state, jobs, desks, pair, caller, authorise, forbidden)
         with patch("fdtd.detached.jobs.Openings", lambda *_: pair):
             try:
                 yield room

@@ -8,6 +8,7 @@ dead       ends with status 7 at the first Expect or Describe
 liar       ends a file that nobody expects
 babbler    says a line without end
 noisy      says what is no message
+wordy      keeps more of each file than it has
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from fdtcp.model.order import (
     Endpoint,
     Expect,
     Expected,
+    Extent,
     Finals,
     Found,
     Kept,
@@ -56,7 +58,8 @@ def answer_expect(order: Expect, manner: str) -> None:
             os.write(1, b"x" * 65536)
     if manner == "noisy":
         os.write(1, b"hello?\n")
-    say(Expected(order.seq, tuple(Verdict(file.index, Action.SEND) for file in order.files)))
+    kept = (Extent(0, 1, 0),) * (20_000 if manner == "wordy" else 0)
+    say(Expected(order.seq, tuple(Verdict(file.index, Action.SEND, kept) for file in order.files)))
 
 
 def main(manner: str) -> int:  # noqa: C901, PLR0912  # a script: one case for each order

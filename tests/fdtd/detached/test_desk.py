@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from authsvc import delegation
+from authsvc.delegation import Delegation
 from authsvc.errors import DelegationRefused
+from authsvc.identity import IdentityRules
 from authsvc.tokens import Grant
 from fdtcp.detached import (
     Cancel,
@@ -33,8 +35,10 @@ from fdtcp.detached import (
 from fdtcp.errors import BadCopyjob, FdtError, OptionRefused, ProtocolViolation
 from fdtcp.model.order import Policy
 from fdtd.detached.desk import Call
-from fdtd.errors import TooManySessions, UnknownSession
+from fdtd.detached.pace import Pace
+from fdtd.errors import DelegatingTooFast, MemoryFull, UnknownSession
 from fdtd.site.config import DetachedSettings
+from fdtd.site.memory import Memory
 from tests.helpers.daemons import wait_until
 from tests.helpers.detachedroom import Room, transfers
 
@@ -63,9 +67,9 @@ def test_a_submission_in_two_chunks_becomes_a_job(room: Room) -> None:
     room.pair.sizes = {b"/0": 1, b"/1": 1}
     desk = delegated(room)
     ask(desk, Submit(JOB, TERMS, 0, FILES[:1], last=False))
-    assert room.desks.files_in_hand() == 1
+    assert 0 < room.desks.memory.taken() < 2000
     ask(desk, Submit(JOB, TERMS, 1, FILES[1:], last=True))
-    assert room.desks.files_in_hand() == 0
+    assert wait_until(lambda: room.desks.memory.taken() == 0)  # with the job's end
     # The answer may have been lost: the same client asks again, also over another connection.
     for again in (desk, room.desk()):
         ask(again, Submit(JOB, TERMS, 1, FILES[1:], last=True))
@@ -85,10 +89,10 @@ def test_other_calls_go_where_they_went_before(room: Room) -> None:
 def test_what_is_half_submitted_goes_with_its_connection(room: Room) -> None:
     desk = delegated(room)
     ask(desk, Submit(JOB, TERMS, 0, FILES, last=False))
-    assert room.desks.files_in_hand() == 2
+    assert room.desks.memory.taken() > 0
     del desk
     gc.collect()
-    assert room.desks.files_in_hand() == 0
+    assert room.desks.memory.taken() == 0
     with pytest.raises(UnknownSession):
         ask(room.desk(), Follow(JOB, 0, 0.0))
 
@@ -151,16 +155,58 @@ def test_terms_do_not_change_on_the_way(room: Room) -> None:
         ask(desk, Submit(JOB, replace(TERMS, contact=3.0), 1, FILES[1:], last=True))
 
 
-def test_memory_for_submissions_is_bounded(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fdtd.detached.desk.MAX_FILES_IN_HAND", 3)
-    monkeypatch.setattr("fdtd.detached.desk.MAX_FILES", 3)
+def test_memory_for_submissions_is_bounded(room: Room) -> None:
+    room.desks.memory = Memory(3000, 2500)
     first, second = delegated(room), delegated(room)
     ask(first, Submit(JOB, TERMS, 0, FILES, last=False))
-    with pytest.raises(TooManySessions, match="you are submitting"):
+    with pytest.raises(MemoryFull, match="one user") as caught:
         ask(second, Submit(JOB, TERMS, 0, FILES, last=False))
-    monkeypatch.setattr("fdtd.detached.desk.MAX_FILES", 100)
-    with pytest.raises(TooManySessions, match="too many jobs"):
-        ask(second, Submit(JOB, TERMS, 0, FILES, last=False))
-    monkeypatch.setattr("fdtd.detached.desk.MAX_FILES", 3)
-    with pytest.raises(OptionRefused, match="at most 3 files"):
-        ask(first, Submit(JOB, TERMS, 2, FILES, last=False))
+    assert caught.value.retryable
+    # Beginning anew gives back what had been handed over.
+    ask(first, DelegateBegin(JOB))
+    ask(second, Submit(JOB, TERMS, 0, FILES, last=False))
+
+
+def test_long_names_count(room: Room) -> None:
+    room.desks.memory = Memory(1 << 20, 1 << 20)
+    desk = delegated(room)
+    long = tuple(Wanted(b"fdt://s/%04000d" % n, b"fdt://d/%04000d" % n, True) for n in range(100))
+    with pytest.raises(MemoryFull):
+        ask(desk, Submit(JOB, TERMS, 0, long, last=False))
+    ask(desk, Submit(JOB, TERMS, 0, FILES, last=False))
+
+
+def test_a_user_gets_keys_at_a_pace_on_all_connections_together(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    room.desks._pace = Pace(3, 3600.0)
+    one, other = room.desk(), room.desk()
+    made: list[Delegation] = []
+
+    def begin(of: Delegation) -> bytes:
+        made.append(of)
+        return b"request"
+
+    monkeypatch.setattr("fdtd.detached.desk.Delegation.begin", begin)
+    for desk in (one, other, one):
+        ask(desk, DelegateBegin(JOB))
+    for desk in (one, other, room.desk()):
+        with pytest.raises(DelegatingTooFast, match="3600 s") as caught:
+            ask(desk, DelegateBegin(JOB))
+        assert caught.value.retryable
+    assert len(made) == 3
+    stranger = replace(room.caller, identity=replace(room.caller.identity, dn="/CN=somebody else"))
+    ask(room.desk(stranger), DelegateBegin(JOB))
+
+
+def test_a_proxy_that_the_site_would_not_let_in_is_not_delegated_to_it(room: Room) -> None:
+    room.desks.rules = IdentityRules(max_proxies=room.caller.identity.depth)
+    desk = room.desk()
+    begun = ask(desk, DelegateBegin(JOB))
+    with pytest.raises(DelegationRefused, match="not acceptable"):
+        ask(desk, DelegateFinish(JOB, tuple(delegation.sign(begun.request, room.pki.proxy, hours=0.5))))
+
+
+@pytest.mark.parametrize("request_", [Follow(JOB, 0, 0.0), Recall(JOB, 0), Cancel(JOB), Forget(JOB)])
+def test_a_token_is_no_way_to_a_job_that_was_submitted_without_it(room: Room, request_: Request) -> None:
+    limited = replace(room.caller, grant=Grant("https://issuer", "me", (b"/",), (b"/",), time.time() + 60))
+    with pytest.raises(DelegationRefused, match="token"):
+        ask(room.desk(limited), request_)

@@ -26,7 +26,7 @@ WITHIN_S = 20.0
 def begin(room: Room, files: int) -> tuple[DetachedJob, int]:
     owner = Owner(room.caller.identity, ACCOUNT)
     loan = Loan(room.settings.service.state_dir, Delegated(b"secret", time.time() + 60, limited=False))
-    job = DetachedJob(owner, "a" * 32, group(transfers(files)), room.store, loan)
+    job = DetachedJob(owner, "a" * 32, group(transfers(files)), room.store, loan, room.desks.memory.share(owner.dn))
     parts = job.prepare(Options(), room.pair.open, 5.0)
     stored = StoredJob(0, owner.dn, ACCOUNT, job.name, time.time(), 0.0, files, parts, None, 0.0, cancelled=False)
     number = room.store.begin(stored, [])

@@ -37,7 +37,8 @@ class Submitter:
         from authsvc.delegation import Delegated
 
         delegated = Delegated(b"secret", time.time() + 60, limited=False)
-        self.room.jobs.start(self.owner, Submission(name, Terms(Policy()), tuple(transfers(files)), delegated))
+        share = self.room.desks.memory.share(self.dn)
+        self.room.jobs.start(self.owner, Submission(name, Terms(Policy()), tuple(transfers(files)), delegated, share))
         return name
 
     def follow(self, name: str, cursor: int = 0, wait: float = 0.0) -> FollowReply:

@@ -11,13 +11,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fdtcp.errors import Side
+from fdtcp.errors import Phase, Side
 from fdtcp.model.order import Action, Endpoint, Policy, ReleasedFile, State
-from fdtd.errors import MoverNotStarted, SessionOver
+from fdtd.errors import MemoryFull, MoverNotStarted, SessionOver
 from fdtd.live.session import LiveSession
 from fdtd.processes.launcher import Launcher
 from fdtd.site.config import AccountSettings
 from tests.fdtd.conftest import RigMaker, file, source
+from tests.helpers.daemons import wait_until
 
 HERE = Endpoint("127.1.0.2", 50000)
 LONG = 15.0
@@ -162,4 +163,44 @@ def test_finishing_a_running_session_stops_it_soon(make_rig: RigMaker) -> None:
     live.expect([file(0)], {}, True)
     live.abort(False)
     live.finish()
+    assert live.wait_ended(LONG)
+
+
+def test_many_jobs_with_long_names_are_refused_before_the_memory_is_full(make_rig: RigMaker) -> None:
+    rig = make_rig("obedient", max_memory=1 << 30, max_memory_per_user=4_400_000)
+    long = [file(index, b"/d/" + b"%04000d" % index) for index in range(100)]  # 400 kB, and 3.2 MB during a call
+    first, second = rig.open(), rig.open()
+    first.expect(long, {}, False)
+    first.expect(long, {}, False)  # asked again, they take nothing more
+    second.expect(long, {}, False)
+    with pytest.raises(MemoryFull, match="one user") as caught:
+        second.expect([file(index + 100, b"/e/" + b"%04000d" % index) for index in range(100)], {}, False)
+    assert caught.value.retryable
+    # What was refused is not there; what was expected before goes on, and other users have room of their own.
+    assert second.status(0.0)["waiting"] == 100
+    other = rig.registry.open(rig.key(dn="/CN=somebody else"), Policy(), ("127.1.0.2",), (b"/",), rig.tools)
+    other.expect(long, {}, True)
+    taken = rig.tools.memory.taken()
+    first.abort(False)
+    first.finish()
+    assert wait_until(lambda: first not in rig.registry.all())
+    assert rig.tools.memory.taken() <= taken - 400_000
+    second.expect([file(index + 100, b"/e/" + b"%04000d" % index) for index in range(100)], {}, True)
+
+
+def test_sessions_count_even_without_files(make_rig: RigMaker) -> None:
+    rig = make_rig("obedient", max_memory_per_user=100_000)
+    live = [rig.open() for _ in range(3)]
+    with pytest.raises(MemoryFull):
+        rig.open()
+    assert rig.registry.all() == live
+
+
+def test_what_a_mover_says_counts_as_its_users(make_rig: RigMaker) -> None:
+    rig = make_rig("wordy", max_memory_per_user=1 << 20)
+    live = rig.open()
+    with pytest.raises(SessionOver) as caught:
+        live.expect([file(0)], {}, True)
+    problem = caught.value.problem(Side.DESTINATION, Phase.PREFLIGHT)
+    assert problem.code == MemoryFull.code and problem.retryable
     assert live.wait_ended(LONG)

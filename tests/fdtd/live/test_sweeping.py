@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from fdtcp.errors import MoverDied, Side
-from fdtcp.model.order import DestinationFile, KeptPartial, Outcome, State
-from fdtd.live.sweeping import StillBusy, Sweeping
+from fdtcp.errors import MoverDied, Phase, Side
+from fdtcp.model.order import DestinationFile, Ended, Kept, KeptPartial, Outcome, Progress, State
+from fdtd.live.sweeping import StillBusy, Sweeping, _Report
 from fdtd.processes.launcher import Launcher
 from fdtd.sessions.machine import SessionKey
 from fdtd.site.paths import partial_path
@@ -137,3 +137,17 @@ def test_what_somebody_still_holds_is_swept_later_and_the_rest_now(house: House)
         assert held.exists() and not free.exists()
         house.sweeping.start(outcomes_kept=1e9)
         assert wait_until(lambda: house.state.leftovers()[0].due > time.time() + 3000)
+
+
+def test_a_sweeper_that_talks_without_end_fills_no_memory() -> None:
+    report = _Report([b"/d/f"])
+    mine, strange = KeptPartial(partial_path(b"/d/f"), 5), KeptPartial(b"/d/.g.part", 5)
+    for _ in range(1000):
+        report.hear(Kept((mine, strange)))
+        report.hear(Progress(1, 0, ()))
+    assert list(report.kept.values()) == [mine]
+    with pytest.raises(MoverDied, match="without a word"):
+        report.check_end()
+    report.hear(Ended())
+    report.hear(Ended(StillBusy("late").problem(Side.DESTINATION, Phase.CLEANUP)))
+    assert report.has_ended and report.check_end() is None

@@ -14,7 +14,7 @@ from fdtcp.model.order import (
 )
 from fdtd.errors import SessionOver
 from fdtd.sessions import commands as do
-from fdtd.sessions.machine import SessionState
+from fdtd.sessions.states import SessionState
 from tests.helpers.sessions import WHY, file, session
 
 

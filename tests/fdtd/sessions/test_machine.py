@@ -19,8 +19,8 @@ from fdtcp.model.order import (
 )
 from fdtd.errors import SessionOver
 from fdtd.sessions import commands as do
-from fdtd.sessions.machine import MOVES, Event, SessionState
 from fdtd.sessions.patience import HURRY
+from fdtd.sessions.states import MOVES, Event, SessionState
 from fdtd.site.paths import partial_path
 from tests.helpers.sessions import GRACE, HERE, SECRET, WHY, done, expecting, file, kinds, outcomes, session
 
@@ -210,6 +210,9 @@ def test_kept_partials_of_other_files_are_not_believed() -> None:
     commands = one.on_message(order.Kept((mine, theirs)), 0.0)
     assert commands[0] == do.RecordKept(((b"/data/f0", mine),))
     assert kinds(commands) == ["RecordKept", "Complain"]
+    for _ in range(3):
+        one.on_message(order.Kept((mine,)), 0.0)
+    assert one.kept == (mine,)
 
 
 def test_the_partial_of_a_file_that_failed_is_kept_too() -> None:

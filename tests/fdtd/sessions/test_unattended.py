@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fdtcp.errors import Side
 from fdtcp.model.order import Progress
-from fdtd.sessions.machine import SessionState
+from fdtd.sessions.states import SessionState
 from tests.helpers.sessions import GRACE, session
 
 
