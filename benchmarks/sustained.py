@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, Self
 
@@ -77,11 +78,11 @@ def quarters_of(marks: Sequence[tuple[float, int]], size: int) -> tuple[float, .
     first, last = marks[0][1], marks[-1][1]
     cuts = [first + (last - first) * number // 4 for number in range(5)]
     times = [_time_at(marks, cut) for cut in cuts]
-    return tuple((last - first) / 4 / (end - begin) for begin, end in zip(times, times[1:], strict=False))
+    return tuple((last - first) / 4 / (end - begin) for begin, end in pairwise(times))
 
 
 def _time_at(marks: Sequence[tuple[float, int]], written: int) -> float:
-    for (before, low), (after, high) in zip(marks, marks[1:], strict=False):
+    for (before, low), (after, high) in pairwise(marks):
         if low <= written <= high:
             return before + (after - before) * (written - low) / (high - low)
     raise AssertionError(f"{written} is beyond all marks")
@@ -145,7 +146,7 @@ def _round(directory: Path, size: int, memory: int) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and clean up."""
-    parser = argparse.ArgumentParser("python -m benchmarks.sustained", description=__doc__.splitlines()[0])  # type: ignore[union-attr]  # it has one
+    parser = argparse.ArgumentParser("python -m benchmarks.sustained", description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=parse_size, default=20 * GIB, help="bytes of the file (default: 20GiB)")
     parser.add_argument("--memory", type=parse_size, default=GIB, help="of all programs together (default: 1GiB)")
     parser.add_argument("--dir", type=Path, default=Path("/var/tmp"), help="a directory on the disk")  # noqa: S108  # a default
