@@ -394,6 +394,7 @@ class Landing:
         del self.holdings[file]
         code = arrival.problem.code if arrival.problem is not None else ""
         kept = holding.let_go(code, may_keep=self.policy.keep_partials and not self.discard)
+        holding.busy.release()  # who waits for it finds that it is not here any more
         if kept is not None:
             self.kept.append(kept)
         self.lock.notify_all()

@@ -133,8 +133,49 @@ def test_a_part_refused_while_a_sync_fails_leaves_nothing_and_holds_nobody_up(
     gate.go.set()
     for thread in threads:
         thread.join(WAIT_S)
+        assert not thread.is_alive()
     assert attempt.codes() == ["destination-full"]
     assert not attempt.landing.kept and not os.listdir(tmp_path)
+
+
+class Watched:
+    """A lock whose waiters can be seen, and held up before they get it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.waited_for = threading.Event()
+        self.go = threading.Event()
+
+    def acquire(self, *, blocking: bool) -> bool:
+        return self.lock.acquire(blocking)
+
+    def release(self) -> None:
+        self.lock.release()
+
+    def __enter__(self) -> None:
+        self.waited_for.set()
+        assert self.go.wait(WAIT_S)
+        self.lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
+
+
+def test_who_waits_for_a_file_that_is_let_go_of_waits_no_longer(
+    destinations: ChosenDestinations, tmp_path: Path
+) -> None:
+    leave(destinations, tmp_path / "file", 1)
+    attempt = Attempt(destinations, tmp_path / "file")
+    watched = Watched()
+    attempt.landing.holdings[0].busy = watched  # type: ignore[assignment]  # as much of a lock as is used of it
+    refuser = threading.Thread(target=attempt.refuse, daemon=True)
+    refuser.start()
+    assert watched.waited_for.wait(WAIT_S)
+    attempt.landing.fail(0, STOPPED)
+    assert not attempt.landing.holdings
+    watched.go.set()
+    refuser.join(WAIT_S)
+    assert not refuser.is_alive()
 
 
 def test_the_committer_hears_of_a_checkpoint_that_failed_while_the_file_was_completed(
