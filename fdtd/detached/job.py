@@ -129,12 +129,14 @@ class DetachedJob:
             self._runner.run(lambda: self._why is not None)
         except Exception:  # noqa: BLE001  # a thread's boundary: the job must end all the same
             _log.exception("event=detached-failed job=%s", self.name)
-        finally:
-            self.loan.end()
-            seconds = self.seconds
+        self.loan.end()
+        seconds = self.seconds
+        try:
             while not self._save(seconds) and not self._leaving.wait(SAVE_AGAIN_S):
                 pass
-            self._share.give_back()
+        except Exception:  # noqa: BLE001  # as above; the next start of the daemon ends it in the store
+            _log.exception("event=detached-unsaved job=%s", self.name)
+        self._share.give_back()
         with self._cond:
             self._is_ended = True
             self._cond.notify_all()

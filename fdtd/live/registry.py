@@ -15,7 +15,7 @@ from typing import Final
 from fdtcp.contract import MAX_CHUNK, MAX_WATCH_S, WatchReply
 from fdtcp.errors import FdtError, Phase, Side
 from fdtcp.model.order import DestinationFile, Policy
-from fdtd.errors import DaemonLeaving, SessionOver, TooManySessions
+from fdtd.errors import DaemonLeaving, SessionOver, StateFailed, TooManySessions
 from fdtd.live.session import LiveSession
 from fdtd.live.tools import Tools
 from fdtd.sessions.machine import Session, SessionKey
@@ -82,9 +82,7 @@ class Registry:
             live.start()
         except FdtError:
             # Nothing has happened under this key: the client may try it again.
-            with self._lock:
-                del self._live[key]
-            live.close()
+            self._drop(live)
             self._state.forget(number)
             raise
         return live
@@ -144,11 +142,13 @@ class Registry:
         """Do what is due in all sessions, and drop those that nobody asks for any more."""
         self._share_out()
         for live in self.all():
-            live.tick(now)
-            if live.is_finished:
-                self._state.forget(live.number)
-                self._drop(live)
-            elif live.is_ended and live.silence(now) > self._settings.client_grace:
+            try:
+                self._tick(live, now)
+            except StateFailed:
+                raise
+            except Exception:  # noqa: BLE001  # a bug that one session has met must not end all others with the daemon
+                _log.exception("event=session-failed job=%s side=%s", live.key.job, live.key.side)
+                live.kill()
                 self._drop(live)
 
     def all(self) -> list[LiveSession]:
@@ -169,6 +169,14 @@ class Registry:
         """Open no new sessions from now on."""
         with self._lock:
             self._leaving = True
+
+    def _tick(self, live: LiveSession, now: float) -> None:
+        live.tick(now)
+        if live.is_finished:
+            self._state.forget(live.number)
+            self._drop(live)
+        elif live.is_ended and live.silence(now) > self._settings.client_grace:
+            self._drop(live)
 
     def _share_out(self) -> None:
         for side in (Side.SOURCE, Side.DESTINATION):

@@ -88,13 +88,18 @@ class ControlSocket:
                     self._answer(connection)
                 except (OSError, ValueError, RecursionError) as exc:
                     _log.info("event=control-lost reason=%r", str(exc))
+                except Exception:  # noqa: BLE001  # the boundary of the thread: the next one is to be answered
+                    _log.exception("event=control-failed")
 
     def _answer(self, connection: socket.socket) -> None:
         raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS.size)
         pid, uid, _ = _PEER_CREDENTIALS.unpack(raw)
         command = json.loads(_read_line(connection, REQUEST_TIMEOUT_S))
         _log.info("event=control command=%.100r uid=%d pid=%d", command, uid, pid)
-        connection.sendall(json.dumps(self._obey(command)).encode() + b"\n")
+        reply = json.dumps(self._obey(command)).encode() + b"\n"
+        # What reading left of its time may be nothing.
+        connection.settimeout(REQUEST_TIMEOUT_S)
+        connection.sendall(reply)
 
     def _obey(self, command: object) -> Status:
         word = command.get("command") if isinstance(command, dict) else None

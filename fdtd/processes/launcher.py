@@ -34,6 +34,8 @@ MODULE: Final = "fdtd.mover.program"
 ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/"}
 # Measured: a fork takes 4 ms as root, sudo 13-22 ms; a machine that needs longer than this is not usable.
 LAUNCH_TIMEOUT_S: Final = 15.0
+# A process that survives SIGKILL for so long hangs in the kernel (dead storage), or belongs to sudo.
+GONE_TIMEOUT_S: Final = 20.0
 LOG_MODE: Final = 0o640
 
 Process = subprocess.Popen[bytes]
@@ -158,6 +160,24 @@ def _death_signal() -> tuple[str, ...]:
 
 
 def _dispose(future: Future[Process]) -> None:
-    if future.exception() is None:
-        with future.result() as process:
-            process.kill()
+    """End a process that came too late for whoever wanted it."""
+    if future.exception() is not None:
+        return
+    process = future.result()
+    # Without its life line a mover goes by itself, also where sudo, which runs as root, keeps us from killing it.
+    for pipe in (process.stdin, process.stdout):
+        assert pipe is not None
+        pipe.close()
+    try:
+        process.kill()
+    except PermissionError:
+        _log.warning("event=signal-refused pid=%d signal=SIGKILL", process.pid)
+    # Not here: this may be the thread that starts all others, and a process can hang in the kernel.
+    threading.Thread(target=_reap, args=(process,), name=f"reap-{process.pid}", daemon=True).start()
+
+
+def _reap(process: Process) -> None:
+    try:
+        process.wait(GONE_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        _log.error("event=mover-undying pid=%d seconds=%g", process.pid, GONE_TIMEOUT_S)

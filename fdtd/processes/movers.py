@@ -12,6 +12,7 @@ import os
 import queue
 import select
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from typing import Final
 
 from fdtcp.errors import FdtError, ProtocolViolation
 from fdtcp.model.order import MAX_LINE_BYTES, Message, Order, decode_message_line, encode_line
-from fdtd.processes.launcher import Process
+from fdtd.processes.launcher import GONE_TIMEOUT_S, Process
 
 _log: Final = logging.getLogger("fdtd.movers")
 
@@ -143,8 +144,7 @@ class RunningMover:
             how = self._read()
         except Exception:  # noqa: BLE001  # the boundary of the thread: a bug must not leave a process behind
             _log.exception("event=mover-reader-failed pid=%d", self.pid)
-            self.kill()
-            self._process.wait()
+            self._end_unread()
         finally:
             self._orders.put(None)
             assert self._process.stdout is not None
@@ -154,10 +154,20 @@ class RunningMover:
             except Exception:  # noqa: BLE001  # the boundary of the thread
                 _log.exception("event=mover-exit-failed pid=%d", self.pid)
             self._gone.set()
-            self._writer.join()
+            # It sees that within a slice of its waiting.
+            self._writer.join(WRITE_TIMEOUT_S)
             with self._signalling:
                 os.close(self._pidfd)
                 self._pidfd = -1
+
+    def _end_unread(self) -> None:
+        """End a mover that nobody listens to any more."""
+        self.cut_life_line()
+        self.kill()
+        try:
+            self._process.wait(GONE_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            _log.error("event=mover-undying pid=%d seconds=%g", self.pid, GONE_TIMEOUT_S)
 
     def _read(self) -> str:
         """Read until the process is gone; return how it ended."""

@@ -83,3 +83,19 @@ def test_outcomes_wait_for_a_disk_that_is_full(
     assert job.wait_ended(WITHIN_S)
     assert states(room, number) == [State.DONE]
     assert "disk full" in caplog.text
+
+
+def test_a_job_whose_end_cannot_be_written_down_ends_all_the_same(
+    room: Room, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    room.pair.sizes = {b"/0": 1}
+
+    def fail(_number: int) -> list[int]:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(room.store, "without_end", fail)
+    job, _ = begin(room, 1)
+    assert job.wait_ended(WITHIN_S)
+    assert job.is_ended
+    assert room.desks.memory.taken() == 0
+    assert "event=detached-unsaved" in caplog.text

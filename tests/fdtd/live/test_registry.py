@@ -147,3 +147,21 @@ def test_a_mover_has_its_share_from_its_first_order_on(make_rig: RigMaker) -> No
         rig.registry.set_total_rate(300)
         live.set_limit(200)
     assert [call.args[0] for call in mover.send.call_args_list] == [SetRate(300), SetRate(200)]
+
+
+def test_a_bug_in_one_session_ends_that_one_only(
+    make_rig: RigMaker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig = make_rig("obedient", ticking=False)
+    bad, good = rig.open(), rig.open()
+
+    def fail(_now: float) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(bad, "tick", fail)
+    rig.registry.tick(0.0)
+    assert rig.registry.all() == [good]
+    assert bad.wait_ended(20.0)
+    assert "event=session-failed" in caplog.text
+    with pytest.raises(SessionOver):
+        rig.open(key=bad.key)

@@ -67,3 +67,13 @@ def test_a_command_gets_what_was_said_with_it_and_may_refuse(tmp_path: Path) -> 
         with pytest.raises(NotServing, match="there is: rate"):
             ask_status(str(tmp_path))
     assert said == [5, 13]
+
+
+def test_a_command_that_fails_is_not_the_end_of_the_socket(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(_: Mapping[str, object]) -> dict[str, object]:
+        raise KeyError("a bug")
+
+    with ControlSocket(str(tmp_path), {"status": lambda _: {"fine": True}, "fail": fail}):
+        assert raw(tmp_path, b'{"command": "fail"}\n') == b""
+        assert ask_status(str(tmp_path)) == {"fine": True}
+    assert "event=control-failed" in caplog.text

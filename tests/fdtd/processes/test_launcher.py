@@ -12,13 +12,14 @@ import subprocess
 import sys
 import textwrap
 import threading
+from concurrent.futures import Future
 from pathlib import Path
 
 import psutil
 import pytest
 
 from fdtd.errors import MoverNotStarted
-from fdtd.processes.launcher import ENVIRONMENT, Launcher
+from fdtd.processes.launcher import ENVIRONMENT, Launch, Launcher, Process, _dispose
 from fdtd.site.config import AccountSettings
 from tests.helpers.daemons import own_account, wait_until
 
@@ -135,3 +136,35 @@ def test_a_mover_does_not_outlive_a_killed_daemon_even_without_its_life_line(tmp
         assert wait_until(lambda: Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"/bin/sleep"))
         daemon.send_signal(signal.SIGKILL)
     assert wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+
+
+@pytest.mark.parametrize("is_refused", [False, True], ids=["killed", "by its life line, as with sudo"])
+def test_a_process_that_comes_too_late_is_ended_and_holds_nobody(tmp_path: Path, is_refused: bool) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    late: list[Process] = []
+
+    class Slow(Launcher):
+        def _start(self, launch: Launch) -> Process:
+            begun.set()
+            assert go_on.wait(20)
+            late.append(super()._start(launch))
+            if is_refused and len(late) == 1:
+                late[0].kill = refuse  # type: ignore[method-assign]  # what the kernel says of root's process
+            return late[-1]
+
+    def refuse() -> None:
+        raise PermissionError
+
+    with Slow(SAME, (sys.executable, "-c", "import sys; sys.stdin.read()")) as launcher:
+        # What `launch` does when its time is over while the process is being started.
+        future: Future[Process] = Future()
+        launcher._requests.put((Launch(own_account(), str(tmp_path / "log")), future))
+        assert begun.wait(20) and not future.cancel()
+        future.add_done_callback(_dispose)
+        go_on.set()
+        with launcher.launch(own_account(), str(tmp_path / "log")) as process:
+            assert process.stdin is not None
+            process.stdin.close()
+            assert process.wait(20) == 0
+        assert wait_until(lambda: late[0].returncode is not None)
+        assert late[0].returncode in ((0,) if is_refused else (0, -signal.SIGKILL))

@@ -149,3 +149,22 @@ def test_signals_after_the_end_reach_nobody(stage: Stage) -> None:
     mover.terminate()
     mover.send(SETUP)
     mover.cut_life_line()
+
+
+def test_a_mover_whose_words_meet_a_bug_of_ours_is_ended(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # As with sudo, whose process we must not kill: then its life line is what ends it.
+    monkeypatch.setattr(RunningMover, "kill", lambda _: None)
+    mover, listener = stage.start(
+        "import json, sys; sys.stdin.readline(); print(json.dumps({'ended': {}}), flush=True); sys.stdin.read()"
+    )
+
+    def fail(_: Message) -> None:
+        raise KeyError("a bug")
+
+    mover._on_message = fail
+    mover.send(SETUP)
+    assert listener.gone.wait(LONG) and mover.wait_gone(LONG)
+    assert listener.exits == ["an error of the daemon"]
+    assert "event=mover-reader-failed" in caplog.text
