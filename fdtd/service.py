@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
@@ -43,13 +43,14 @@ from fdtcp.contract import (
     encode_reply,
 )
 from fdtcp.errors import OptionRefused, Phase, Problem, ProtocolViolation, Side
+from fdtcp.model.columns import Columns
 from fdtcp.model.order import DestinationFile, Policy, ReleasedFile, SourceFile
 from fdtd.errors import EndpointRefused, NoDataAddress, UnknownSession
 from fdtd.live.registry import Registry
 from fdtd.live.session import LiveSession
 from fdtd.live.tools import Tools
 from fdtd.operation.monitoring import host_name
-from fdtd.sessions.book import check_indexes
+from fdtd.sessions.book import check_indexes, without
 from fdtd.sessions.machine import SessionKey
 from fdtd.site.config import Settings
 from fdtd.site.interfaces import data_addresses, data_networks
@@ -153,23 +154,23 @@ class Service:
         return AboutReply(package_version(), CONTRACT_VERSION, host, addresses)
 
     def _describe(self, key: SessionKey, request: Describe, grant: Grant | None) -> DescribeReply:
-        _check_chunk(request.files)
-        _check_bytes(file.path for file in request.files)
+        files = Columns.of(SourceFile, request.files)
+        _check_chunk(files)
+        paths = _paths_of(files)
         live = self._open(key, request.policy, request.addresses, grant)
-        paths = self._paths[key.side].limited_to(_scopes(grant, key.side))
-        return DescribeReply(live.describe(request.files, _refused(paths, request.files)), live.addresses)
+        refused = _refused(self._paths[key.side].limited_to(_scopes(grant, key.side)), paths, files)
+        return DescribeReply(live.describe(files, refused), live.addresses)
 
     def _expect(self, key: SessionKey, request: Expect, grant: Grant | None) -> ExpectReply:
-        _check_chunk(request.files)
-        _check_bytes(file.path for file in request.files)
-        for file in request.files:
-            if not (0 <= file.size <= MAX_SIZE and 0 <= file.mode <= 0o7777 and len(file.source) <= MAX_SOURCE_BYTES):
-                raise ProtocolViolation(f"file {file.index} has impossible facts")
-        refused = _refused(self._paths[key.side].limited_to(_scopes(grant, key.side)), request.files)
+        files = Columns.of(DestinationFile, request.files)
+        _check_chunk(files)
+        paths = _paths_of(files)
+        _check_facts(files)
+        refused = _refused(self._paths[key.side].limited_to(_scopes(grant, key.side)), paths, files)
         live = self._open(key, request.policy, request.addresses, grant)
         # Nobody's session is stopped for files that this one may not have.
-        self._registry.take_over(key, [file for file in request.files if file.index not in refused])
-        return ExpectReply(live.expect(request.files, refused, request.last))
+        self._registry.take_over(key, without(files, refused))
+        return ExpectReply(live.expect(files, refused, request.last))
 
     def _prepare_receive(self, key: SessionKey, request: PrepareReceive, grant: Grant | None) -> PrepareReceiveReply:
         if len(request.peers) > MAX_ADDRESSES:
@@ -308,9 +309,14 @@ def _unknown(key: SessionKey) -> UnknownSession:
     return UnknownSession(f"there is no job {key.job} here", phase=Phase.SERVICE)
 
 
-def _refused(paths: PathPolicy, files: Sequence[SourceFile | DestinationFile]) -> dict[int, Problem]:
-    refusals = ((file.index, paths.refusal(file.path)) for file in files)
-    return {index: problem for index, problem in refusals if problem is not None}
+def _refused(
+    policy: PathPolicy, paths: Sequence[bytes], files: Columns[SourceFile] | Columns[DestinationFile]
+) -> dict[int, Problem]:
+    refusals = policy.refusals(paths)
+    if not refusals:
+        return {}
+    indexes = files.numbers("index")
+    return {indexes[place]: problem for place, problem in refusals.items()}
 
 
 def _check_chunk(files: Sequence[SourceFile | DestinationFile | ReleasedFile]) -> None:
@@ -319,6 +325,17 @@ def _check_chunk(files: Sequence[SourceFile | DestinationFile | ReleasedFile]) -
     check_indexes(files)
 
 
-def _check_bytes(paths: Iterable[bytes]) -> None:
+def _paths_of(files: Columns[SourceFile] | Columns[DestinationFile]) -> list[bytes]:
+    paths = files.names("path")
     if sum(map(len, paths)) > MAX_CHUNK_BYTES:
         raise ProtocolViolation(f"the names of a chunk have more than {MAX_CHUNK_BYTES} bytes")
+    return paths
+
+
+def _check_facts(files: Columns[DestinationFile]) -> None:
+    if not files:
+        return
+    sizes, modes = files.numbers("size"), files.numbers("mode")
+    longest = max(map(len, files.names("source")))
+    if min(sizes) < 0 or max(sizes) > MAX_SIZE or min(modes) < 0 or max(modes) > 0o7777 or longest > MAX_SOURCE_BYTES:
+        raise ProtocolViolation("a file has impossible facts")

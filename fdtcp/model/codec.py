@@ -40,6 +40,7 @@ class Schema(NamedTuple):
 
 
 _SCHEMAS: Final[dict[tuple[type, bool], Schema]] = {}
+_COLUMNS_CODERS: Final[dict[tuple[type, bool], tuple[Encoder, Decoder]]] = {}
 
 # What struct and SQLite can hold; a larger number is never a size, an offset or a count.
 _INT_LIMIT: Final = 1 << 63
@@ -63,6 +64,21 @@ def decode_message(cls: type[T], plain: object, *, binary: bool = True) -> T:
         return cls(**values)
     except (TypeError, ValueError) as exc:
         raise ProtocolViolation(f"bad {cls.__name__}: {exc}") from exc
+
+
+def encode_rows(rows: Columns[Any]) -> list[Any]:  # Any: rows of whatever kind, plain values
+    """Return rows as they travel in a message, by columns."""
+    encoded: list[Any] = _columns_coders(rows.kind, binary=True)[0](rows)  # Any: see above
+    return encoded
+
+
+def decode_rows(cls: type[T], plain: object) -> Columns[T]:
+    """Read what `encode_rows` made.  Raises ProtocolViolation."""
+    try:
+        rows: Columns[T] = _columns_coders(cls, binary=True)[1](plain)
+    except (TypeError, ValueError) as exc:
+        raise ProtocolViolation(f"bad rows of {cls.__name__}: {exc}") from exc
+    return rows
 
 
 def _schema(cls: type, binary: bool) -> Schema:
@@ -164,6 +180,12 @@ def _column(decode: Decoder, values: tuple[Any, ...]) -> Iterable[Any]:  # Any: 
 
 
 def _columns_coders(cls: type, binary: bool) -> tuple[Encoder, Decoder]:
+    if (known := _COLUMNS_CODERS.get((cls, binary))) is None:
+        known = _COLUMNS_CODERS[cls, binary] = _make_columns_coders(cls, binary)
+    return known
+
+
+def _make_columns_coders(cls: type, binary: bool) -> tuple[Encoder, Decoder]:
     columns = columns_of(cls)
     required = sum(column.default is MISSING for column in columns)
     coders = [_packed_coders(binary) if c.is_plain else _sparse_coders(c, binary) for c in columns]

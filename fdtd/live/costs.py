@@ -11,14 +11,30 @@ from sys import getsizeof
 from typing import Final
 
 from fdtcp.errors import Problem
-from fdtcp.model.order import Described, DestinationFile, Expected, Finals, Kept, Message, SourceFile
+from fdtcp.model.columns import Columns
+from fdtcp.model.order import (
+    Described,
+    DestinationFile,
+    Expected,
+    Finals,
+    Found,
+    Kept,
+    Message,
+    Outcome,
+    SourceFile,
+    Verdict,
+)
+from fdtd.sessions.book import is_plain
 
 # Without a file: the objects of a session, its mover's threads and buffers.
 SESSION_BYTES: Final = 32 << 10
-# A file that was described and released: 330 bytes; its name is the reader's.
-SOURCE_FILE_BYTES: Final = 350
-# A file that was expected, judged and has ended: 604 bytes, and its two names.
-DESTINATION_FILE_BYTES: Final = 620
+# A file that was described and released: 21 bytes; its name is the reader's.
+SOURCE_FILE_BYTES: Final = 24
+# A file that was expected, judged and has ended: 107 bytes, until then its two names; and up to 90 more where its owner
+# has two sessions, which are compared by paths.
+DESTINATION_FILE_BYTES: Final = 200
+# A verdict that says more than what is to be done is kept as an object.
+VERDICT_BYTES: Final = 260
 # Three numbers and their object.
 EXTENT_BYTES: Final = 170
 PARTIAL_BYTES: Final = 200
@@ -34,10 +50,11 @@ def of_sources(files: Sequence[SourceFile]) -> int:
 
 def of_destinations(files: Iterable[DestinationFile]) -> int:
     """Return what new files of a destination take."""
-    return sum(DESTINATION_FILE_BYTES + len(file.path) + len(file.source) for file in files)
+    rows = Columns.of(DestinationFile, files)
+    return DESTINATION_FILE_BYTES * len(rows) + len(rows.raw("path")) + len(rows.raw("source"))
 
 
-def of_names(files: Iterable[SourceFile | DestinationFile]) -> int:
+def of_names(files: Iterable[SourceFile] | Iterable[DestinationFile]) -> int:
     """Return what the names of a call take as long as it lasts."""
     return IN_A_CALL * sum(len(file.path) for file in files)
 
@@ -46,17 +63,18 @@ def of_words(message: Message) -> int:
     """Return what a mover's message adds: it runs as the user, so what it says counts as his."""
     match message:
         case Described(found=found):
-            return sum(_of_problem(one.problem) for one in found)
+            return sum(map(_of_problem, Columns.of(Found, found).rest("problem").values()))
         case Expected(verdicts=verdicts):
-            return sum(EXTENT_BYTES * len(one.kept) + _of_problem(one.problem) for one in verdicts)
+            rows = Columns.of(Verdict, verdicts)
+            odd = 0 if is_plain(rows) else VERDICT_BYTES * len(rows)
+            extents = sum(map(len, rows.rest("kept").values()))
+            return odd + EXTENT_BYTES * extents + sum(map(_of_problem, rows.rest("problem").values()))
         case Finals(outcomes=outcomes):
-            return sum(_of_problem(one.problem) for one in outcomes)
+            return sum(map(_of_problem, Columns.of(Outcome, outcomes).rest("problem").values()))
         case Kept(partials=partials):
             return sum(PARTIAL_BYTES + len(one.path) for one in partials)
     return 0
 
 
-def _of_problem(problem: Problem | None) -> int:
-    if problem is None:
-        return 0
+def _of_problem(problem: Problem) -> int:
     return getsizeof(problem.code) + getsizeof(problem.reason) + getsizeof(problem.remedy)

@@ -93,7 +93,10 @@ class Registry:
         Waits until they have let go.  A session whose client is there is left alone: its writer's lock then tells the
         newcomer that the destination is busy.  Memory tests share their destination and stand in nobody's way.
         """
-        for other in self._rivals(key, [file for file in files if file.path != DEVICES[Side.DESTINATION]]):
+        if not (others := self._others(key)):
+            return
+        wanted = [file for file in files if file.path != DEVICES[Side.DESTINATION]]
+        for other in [live for live in others if live.claims(wanted)]:
             deadline = time.monotonic() + TAKE_OVER_S
             calls = other.calls
             while not other.wait_ended(_LOOK_S) and time.monotonic() < deadline:
@@ -112,7 +115,7 @@ class Registry:
         stored = self._state.find(key)
         if stored is None:
             return None
-        outcomes = tuple(self._state.outcomes(stored.id, cursor, MAX_CHUNK))
+        outcomes = self._state.outcomes(stored.id, cursor, MAX_CHUNK)
         behind = cursor + len(outcomes)
         if stored.ended is None and not outcomes:
             # It is being swept after a crash of the daemon; nothing here can wake us.
@@ -195,13 +198,12 @@ class Registry:
         if mine >= self._settings.max_sessions_per_user:
             raise TooManySessions(f"you have {mine} sessions at this daemon already", phase=Phase.PREPARE)
 
-    def _rivals(self, key: SessionKey, files: Sequence[DestinationFile]) -> list[LiveSession]:
+    def _others(self, key: SessionKey) -> list[LiveSession]:
+        """Return what else runs on that side for that owner."""
         return [
             live
             for live in self.running()
-            if live.key != key
-            and (live.key.dn, live.key.account, live.key.side) == (key.dn, key.account, key.side)
-            and live.claims(files)
+            if live.key != key and (live.key.dn, live.key.account, live.key.side) == (key.dn, key.account, key.side)
         ]
 
     def _drop(self, live: LiveSession) -> None:

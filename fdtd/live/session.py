@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 
 from fdtcp.contract import MAX_CHUNK, MAX_WATCH_S, PrepareReceiveReply, WatchReply
 from fdtcp.errors import Abandoned, FdtError, Phase, Problem, Side
+from fdtcp.model.columns import Columns
 from fdtcp.model.order import (
     DestinationFile,
     Endpoint,
@@ -108,16 +109,14 @@ class LiveSession:
 
     # calls
 
-    def describe(self, files: Sequence[SourceFile], refused: Mapping[int, Problem]) -> tuple[Found, ...]:
+    def describe(self, files: Sequence[SourceFile], refused: Mapping[int, Problem]) -> Sequence[Found]:
         """Return what the reader found."""
         with self._call(), self._share.held(costs.of_names(files)):
             self._share.grow(costs.of_sources(self.session.source.unknown(files)))
             self._perform(self.session.describe(files, refused))
             return self._wait(lambda: self.session.source.answers(files), ANSWER_TIMEOUT_S, "the reader's answer")
 
-    def expect(
-        self, files: Sequence[DestinationFile], refused: Mapping[int, Problem], last: bool
-    ) -> tuple[Verdict, ...]:
+    def expect(self, files: Sequence[DestinationFile], refused: Mapping[int, Problem], last: bool) -> Sequence[Verdict]:
         """Return what the writer says; the files are written down before it can touch one."""
         with self._call(), self._share.held(costs.of_names(files)):
             if self.session.state in WORKING:
@@ -161,7 +160,7 @@ class LiveSession:
                 left = deadline - time.monotonic()
                 if left <= 0 or not self._cond.wait(left):
                     break
-            news = tuple(outcomes[cursor : cursor + MAX_CHUNK])
+            news = outcomes[cursor : cursor + MAX_CHUNK]
             behind = cursor + len(news)
             ended = self.is_ended and behind >= len(outcomes)
             return WatchReply(
@@ -255,7 +254,9 @@ class LiveSession:
     def claims(self, files: Sequence[DestinationFile]) -> bool:
         """Say whether this session is at one of these destinations, from the same source."""
         with self._cond:
-            return any(self.session.destination.is_waiting_for(file.path, file.source) for file in files)
+            rows = Columns.of(DestinationFile, files)
+            names = zip(rows.names("path"), rows.names("source"), strict=True)
+            return any(self.session.destination.is_waiting_for(path, source) for path, source in names)
 
     def swept(self, partials: Sequence[KeptPartial]) -> None:
         """Take the sweeper's report."""
@@ -277,7 +278,7 @@ class LiveSession:
                 "pid": None if self._mover is None or self.is_ended else self._mover.pid,
                 "moved": self.session.moved,
                 "rate_limit": self.session.throttle.rate,
-                "waiting": len(self.session.destination.waiting),
+                "waiting": self.session.destination.waiting,
                 "final": len(self.session.destination.outcomes),
                 "memory": self._share.size,
                 "age": round(now - self.session.opened, 1),

@@ -5,6 +5,7 @@ Decides the vocabulary between the pure session, which decides, and `fdtd.live.s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fdtcp.errors import Problem
@@ -58,7 +59,7 @@ class Record:
     """Write down that these are final, from this position on."""
 
     position: int
-    outcomes: tuple[Outcome, ...]
+    outcomes: Sequence[Outcome]
 
 
 @dataclass(frozen=True, slots=True)

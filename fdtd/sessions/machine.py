@@ -13,15 +13,9 @@ from typing import Final
 
 from fdtcp.errors import Abandoned, MoverDied, Phase, Problem, ProtocolViolation, Side, one_line
 from fdtcp.model import order
-from fdtcp.model.order import (
-    DestinationFile,
-    Endpoint,
-    Found,
-    KeptPartial,
-    StreamProgress,
-)
+from fdtcp.model.order import DestinationFile, Endpoint, Found, KeptPartial, StreamProgress
 from fdtd.errors import SessionOver
-from fdtd.sessions.book import DestinationBook, SourceBook
+from fdtd.sessions.book import DestinationBook, SourceBook, without
 from fdtd.sessions.commands import (
     Command,
     Complain,
@@ -122,8 +116,9 @@ class Session:
     def describe(self, files: Sequence[order.SourceFile], refused: Mapping[int, Problem]) -> list[Command]:
         """Ask the reader about those files that are new; `refused` are answered by us."""
         new = self.source.ask(files)
-        self.source.answer(Found(f.index, 0, 0, 0, refused[f.index]) for f in new if f.index in refused)
-        asked = tuple(file for file in new if file.index not in refused)
+        asked = without(new, refused)
+        if len(asked) < len(new):
+            self.source.answer(Found(f.index, 0, 0, 0, refused[f.index]) for f in new if f.index in refused)
         if not asked:
             return []
         self._require_working()
@@ -139,9 +134,9 @@ class Session:
         self._require_working()
         book.expect(new, last)
         position = len(book.outcomes)
-        failed = tuple(book.refuse(file.index, refused[file.index]) for file in new if file.index in refused)
+        failed = book.refuse({index: refused[index] for index in new.numbers("index") if index in refused})
         self._seq += 1
-        told = tuple(file for file in new if file.index not in refused)
+        told = without(new, refused)
         commands: list[Command] = [Send(order.Expect(self._seq, told, last))]
         if failed:
             self.news += 1
@@ -181,7 +176,7 @@ class Session:
         if not new and (was_last or not last):
             return []
         self._require_working()
-        return [Send(order.Release(tuple(new), last))]
+        return [Send(order.Release(new, last))]
 
     def source_gone(self) -> list[Command]:
         """Tell the writer that nothing more will come; twice does no harm."""
@@ -235,7 +230,7 @@ class Session:
             case order.Finals(outcomes=outcomes) if self.key.side is Side.DESTINATION:
                 position = len(self.destination.outcomes)
                 new, duplicates = self.destination.finish(outcomes)
-                return [Record(position, tuple(new)), *self._complaints(duplicates)]
+                return [Record(position, new), *self._complaints(duplicates)]
             case order.Listening(endpoints=endpoints):
                 return self._on_listening(endpoints)
             case order.Progress():
@@ -312,7 +307,7 @@ class Session:
         if not (left := book.abandon(why)):
             return [RecordEnd(self.problem)]
         self.problem = self.problem or why
-        return [Record(position, tuple(left)), RecordEnd(self.problem)]
+        return [Record(position, left), RecordEnd(self.problem)]
 
     def _on_listening(self, endpoints: tuple[Endpoint, ...]) -> list[Command]:
         asked = self._listen
@@ -342,7 +337,7 @@ class Session:
     def _on_kept(self, partials: Sequence[KeptPartial]) -> list[Command]:
         if not partials:
             return []
-        left = [file.path for file in self.destination.waiting.values()] + self.destination.failed
+        left = self.destination.waiting_paths() + self.destination.failed
         mine = {partial_path(path): path for path in left}
         kept = tuple((mine[partial.path], partial) for partial in partials if partial.path in mine)
         # One for each name, however often a mover says it.

@@ -19,6 +19,8 @@ PATH_MAX: Final = 4096
 NAME_MAX: Final = 255
 # Memory tests read and write these; they are the movers' own back end, not files.
 DEVICES: Final = {Side.SOURCE: b"/dev/zero", Side.DESTINATION: b"/dev/null"}
+# What stands behind the last slash of no file's path.
+_NO_NAMES: Final = frozenset({b"", b".", b".."})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,31 @@ class PathPolicy:
         if why is None:
             return None
         return PathRefused(f"{path[:200].decode('utf-8', 'replace')!r} {why}").problem(self.side, Phase.PREFLIGHT)
+
+    def refusals(self, paths: Sequence[bytes]) -> dict[int, Problem]:
+        """Return the places of those that are refused, and why; files of one directory are judged by it together."""
+        refused: dict[int, Problem] = {}
+        known: dict[bytes, bool] = {}
+        for place, path in enumerate(paths):
+            directory, _, name = path.rpartition(b"/")
+            if (is_open := known.get(directory)) is None:
+                is_open = known[directory] = self._allows_all_in(directory)
+            is_plain = name not in _NO_NAMES and len(name) <= NAME_MAX and len(path) < PATH_MAX and b"\0" not in name
+            if not (is_open and is_plain) and (problem := self.refusal(path)) is not None:
+                refused[place] = problem
+        return refused
+
+    def _allows_all_in(self, directory: bytes) -> bool:
+        """Say whether any file right in this directory may be used; a path that is allowed alone is not enough."""
+        parts = split_path(directory)
+        if not directory.startswith(b"/") or b"\0" in directory or b".." in parts:
+            return False
+        if any(len(part) > NAME_MAX for part in parts):
+            return False
+        is_below = any(parts[: len(above)] == above for above in map(split_path, self.prefixes))
+        if not is_below or self.scopes is None:
+            return is_below
+        return any(parts[: len(above)] == above for above in map(split_path, self.scopes))
 
     def _why_not(self, path: bytes) -> str | None:
         if not path.startswith(b"/"):

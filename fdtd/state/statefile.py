@@ -14,33 +14,41 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
-from fdtcp.errors import Problem, Side
-from fdtcp.model.order import DestinationFile, KeptPartial, Outcome, State
+import msgpack
+
+from fdtcp.errors import Problem, ProtocolViolation, Side
+from fdtcp.model.codec import decode_rows, encode_rows
+from fdtcp.model.columns import Columns
+from fdtcp.model.order import DestinationFile, KeptPartial, Outcome
+from fdtcp.model.outcomes import DONE
+from fdtd.errors import StateFailed
 from fdtd.sessions.machine import SessionKey
 from fdtd.state.database import Database, problem_text, read_problem
 
+Row = TypeVar("Row", DestinationFile, Outcome)
+
+# Files and outcomes are written a chunk a row, by columns as they came (`fdtcp.model.columns`).
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS sessions (
     id INTEGER PRIMARY KEY AUTOINCREMENT, dn TEXT NOT NULL, account TEXT NOT NULL, job TEXT NOT NULL,
     side TEXT NOT NULL, opened REAL NOT NULL, ended REAL, problem TEXT, UNIQUE (dn, account, job, side));
-CREATE TABLE IF NOT EXISTS files (
-    session INTEGER NOT NULL, number INTEGER NOT NULL, path BLOB NOT NULL, size INTEGER NOT NULL,
-    PRIMARY KEY (session, number)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS outcomes (
-    session INTEGER NOT NULL, position INTEGER NOT NULL, number INTEGER NOT NULL, state TEXT NOT NULL,
-    size INTEGER NOT NULL, moved INTEGER NOT NULL, kept INTEGER NOT NULL, checksum TEXT NOT NULL,
-    finished REAL NOT NULL, problem TEXT, PRIMARY KEY (session, position)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS expected (
+    session INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, files BLOB NOT NULL,
+    PRIMARY KEY (session, first)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS said (
+    session INTEGER NOT NULL, position INTEGER NOT NULL, count INTEGER NOT NULL, outcomes BLOB NOT NULL,
+    PRIMARY KEY (session, position)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS leftovers (
     account TEXT NOT NULL, destination BLOB NOT NULL, partial BLOB NOT NULL, size INTEGER NOT NULL,
     session INTEGER NOT NULL, discard INTEGER NOT NULL, due REAL NOT NULL,
     PRIMARY KEY (account, destination)) WITHOUT ROWID;
 """
 # Columns that came after files of this kind were in use.
-ADDED: Final = (("outcomes", "promise TEXT NOT NULL DEFAULT ''"), ("sessions", "scopes TEXT"))
-# Rows of forgotten sessions go in bites, so that no call waits for a million of them.
-BITE: Final = 20_000
+ADDED: Final = (("sessions", "scopes TEXT"),)
+# Rows of forgotten sessions go in bites, so that no call waits for a thousand of them; each is up to a thousand files.
+BITE: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,37 +94,38 @@ class StateFile(Database):
         return cursor.lastrowid
 
     def expect(self, session: int, files: Iterable[DestinationFile]) -> None:
-        """Write down what will be written, before any of it can be."""
+        """Write down what will be written, before any of it can be: files of which none is written down already."""
+        rows = Columns.of(DestinationFile, files)
+        if not rows:
+            return
+        indexes = rows.numbers("index")
         with self.transaction() as db:
-            db.executemany(
-                "INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?)", ((session, f.index, f.path, f.size) for f in files)
+            db.execute(
+                "INSERT OR REPLACE INTO expected VALUES (?, ?, ?, ?)",
+                (session, min(indexes), max(indexes), _pack(rows)),
             )
 
     def record(self, session: int, account: str, position: int, outcomes: Sequence[Outcome]) -> None:
         """Write down what is final, from `position` on; what is in place has no leftovers any more."""
-        rows = (
-            (
-                session,
-                position + offset,
-                one.index,
-                one.state.value,
-                one.size,
-                one.moved,
-                one.kept,
-                one.checksum,
-                one.finished,
-                problem_text(one.problem),
-                one.promise,
-            )
-            for offset, one in enumerate(outcomes)
-        )
+        rows = Columns.of(Outcome, outcomes)
+        if not rows:
+            return
         with self.transaction() as db:
-            db.executemany("INSERT INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-            if db.execute("SELECT 1 FROM leftovers WHERE account = ? LIMIT 1", (account,)).fetchone():
+            db.execute("INSERT INTO said VALUES (?, ?, ?, ?)", (session, position, len(rows), _pack(rows)))
+            if not db.execute("SELECT 1 FROM leftovers WHERE account = ? LIMIT 1", (account,)).fetchone():
+                return
+            states = zip(rows.numbers("index"), rows.codes("state"), strict=True)
+            done = {index for index, state in states if state == DONE}
+            first, last = min(done, default=0), max(done, default=-1)
+            known = db.execute(
+                "SELECT files FROM expected WHERE session = ? AND first <= ? AND last >= ?", (session, last, first)
+            ).fetchall()
+            for (packed,) in known:
+                files = _unpack(DestinationFile, packed)
+                names = zip(files.numbers("index"), files.names("path"), strict=True)
                 db.executemany(
-                    "DELETE FROM leftovers WHERE account = ? AND destination ="
-                    " (SELECT path FROM files WHERE session = ? AND number = ?)",
-                    ((account, session, one.index) for one in outcomes if one.state is State.DONE),
+                    "DELETE FROM leftovers WHERE account = ? AND destination = ?",
+                    ((account, path) for index, path in names if index in done),
                 )
 
     def end(self, session: int, problem: Problem | None, now: float) -> None:
@@ -141,24 +150,30 @@ class StateFile(Database):
 
     def waiting(self, session: int) -> list[tuple[int, bytes, int]]:
         """Return (index, path, size) of the expected files that are not final."""
-        return self.rows(
-            "SELECT number, path, size FROM files WHERE session = ? AND number NOT IN"
-            " (SELECT number FROM outcomes WHERE session = ?) ORDER BY number",
-            (session, session),
-        )
+        final: set[int] = set()
+        for (packed,) in self.rows("SELECT outcomes FROM said WHERE session = ?", (session,)):
+            final.update(_unpack(Outcome, packed).numbers("index"))
+        left: dict[int, tuple[int, bytes, int]] = {}
+        for (packed,) in self.rows("SELECT files FROM expected WHERE session = ? ORDER BY first", (session,)):
+            files = _unpack(DestinationFile, packed)
+            facts = zip(files.numbers("index"), files.names("path"), files.numbers("size"), strict=True)
+            left |= {index: (index, path, size) for index, path, size in facts if index not in final}
+        return [left[index] for index in sorted(left)]
 
-    def outcomes(self, session: int, position: int, most: int) -> list[Outcome]:
+    def outcomes(self, session: int, position: int, most: int) -> Columns[Outcome]:
         """Return outcomes from `position` on."""
         rows = self.rows(
-            "SELECT number, state, size, moved, kept, checksum, finished, problem, promise FROM outcomes"
-            " WHERE session = ? AND position >= ? ORDER BY position LIMIT ?",
-            (session, position, most),
+            "SELECT position, outcomes FROM said WHERE session = ? AND position + count > ? AND position < ?"
+            " ORDER BY position",
+            (session, position, position + most),
         )
-        return [Outcome(n, State(s), z, m, k, c, f, read_problem(p), safe) for n, s, z, m, k, c, f, p, safe in rows]
+        known = [(first, _unpack(Outcome, packed)) for first, packed in rows]
+        cut = [part[max(0, position - first) : position + most - first] for first, part in known]
+        return Columns.join(Outcome, cut)
 
     def count_outcomes(self, session: int) -> int:
         """Return how many files of the session are final."""
-        ((count,),) = self.rows("SELECT count(*) FROM outcomes WHERE session = ?", (session,))
+        ((count,),) = self.rows("SELECT coalesce(sum(count), 0) FROM said WHERE session = ?", (session,))
         return int(count)
 
     def purge(self, ended_before: float) -> int:
@@ -166,7 +181,7 @@ class StateFile(Database):
         gone = 0
         with self.transaction() as db:
             db.execute("DELETE FROM sessions WHERE ended < ?", (ended_before,))
-            for table, column in (("files", "number"), ("outcomes", "position")):
+            for table, column in (("expected", "first"), ("said", "position")):
                 cursor = db.execute(
                     f"DELETE FROM {table} WHERE (session, {column}) IN (SELECT session, {column} FROM {table}"  # noqa: S608  # both are constants of ours
                     " WHERE session NOT IN (SELECT id FROM sessions) LIMIT ?)",
@@ -236,3 +251,15 @@ def _scopes_text(scopes: tuple[bytes, ...] | None) -> str | None:
 
 def _read_scopes(text: str | None) -> tuple[bytes, ...] | None:
     return None if text is None else tuple(one.encode("latin-1") for one in json.loads(text))
+
+
+def _pack(rows: Columns[DestinationFile] | Columns[Outcome]) -> bytes:
+    packed: bytes = msgpack.packb(encode_rows(rows))
+    return packed
+
+
+def _unpack(kind: type[Row], packed: bytes) -> Columns[Row]:
+    try:
+        return decode_rows(kind, msgpack.unpackb(packed))
+    except (ValueError, ProtocolViolation) as exc:
+        raise StateFailed(f"stored rows cannot be read: {exc}") from exc

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from fdtcp.contract import Expect as ExpectCall
 from fdtcp.contract import decode_request, encode_request
@@ -43,18 +43,26 @@ def taken_by(work: Callable[[], object]) -> int:
         tracemalloc.stop()
 
 
-def expected() -> tuple[DestinationFile, ...]:
+def expected() -> Sequence[DestinationFile]:
     files = tuple(
         DestinationFile(n, b"/data/%0100d" % n, 10**6 + n, 10**18 + n, 0o644, b"fdt://host/%0100d" % n)
         for n in range(1000, FILES)
     )
     request = decode_request(*encode_request(ExpectCall("a" * 32, Policy(), (), files, True)))
     assert isinstance(request, ExpectCall)
-    return tuple(request.files)
+    return request.files
 
 
-def end_all(book: DestinationBook, files: tuple[DestinationFile, ...]) -> DestinationBook:
-    book.expect(files, last=True)
+def expect_all(book: DestinationBook, files: Sequence[DestinationFile]) -> DestinationBook:
+    for start in range(0, len(files), 1000):
+        book.expect(files[start : start + 1000], last=False)
+    # As when its owner has another session.
+    assert book.is_waiting_for(files[7].path, files[7].source)
+    return book
+
+
+def end_all(book: DestinationBook, files: Sequence[DestinationFile]) -> DestinationBook:
+    expect_all(book, files)
     book.judge([Verdict(file.index, Action.SEND) for file in files])
     book.finish(
         [
@@ -68,7 +76,7 @@ def end_all(book: DestinationBook, files: tuple[DestinationFile, ...]) -> Destin
 def test_a_destination_takes_no_more_than_it_is_charged_with() -> None:
     charged = costs.of_destinations(expected())
     taken = taken_by(lambda: end_all(DestinationBook(), expected()))
-    waiting = taken_by(lambda: DestinationBook().expect(expected(), last=True))
+    waiting = taken_by(lambda: expect_all(DestinationBook(), expected()))
     assert max(taken, waiting) <= charged * 1.1
 
 
@@ -88,6 +96,8 @@ def test_a_source_takes_no_more_than_it_is_charged_with() -> None:
 def test_what_a_mover_adds_counts() -> None:
     problem = MoverDied("x" * 400).problem(Side.SOURCE, Phase.TRANSFER)
     extents = tuple(Extent(n, 1, 0) for n in range(10))
-    assert costs.of_words(Expected(1, (Verdict(0, Action.SEND, extents),))) == 10 * costs.EXTENT_BYTES
+    told = costs.of_words(Expected(1, (Verdict(0, Action.SEND, extents),)))
+    assert told == 10 * costs.EXTENT_BYTES + costs.VERDICT_BYTES
+    assert costs.of_words(Expected(1, (Verdict(0, Action.SEND),))) == 0
     assert costs.of_words(Finals((Outcome(0, State.FAILED, 1, problem=problem), Outcome(1, State.DONE, 1)))) > 400
     assert costs.of_words(Kept((KeptPartial(b"/" + b"x" * 1000, 1),))) > 1000

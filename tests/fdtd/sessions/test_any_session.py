@@ -82,7 +82,9 @@ class AnySession(RuleBasedStateMachine):
         assert self.recorded == self.one.destination.outcomes
         indexes = [one.index for one in self.recorded]
         assert len(set(indexes)) == len(indexes)
-        assert not set(indexes) & self.one.destination.waiting.keys()
+        waiting = self.one.destination.waiting_paths()
+        assert len(waiting) == self.one.destination.waiting
+        assert not {file(index).path for index in indexes} & set(waiting)
         assert self.ends == (self.one.state is SessionState.ENDED)
         if self.one.state is SessionState.ENDED:
             assert not self.one.destination.waiting

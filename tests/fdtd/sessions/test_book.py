@@ -93,6 +93,41 @@ def test_a_checksum_is_one_short_line() -> None:
     assert len(new[0].checksum) <= 160
 
 
+def test_answers_that_come_twice_count_once() -> None:
+    source = SourceBook()
+    source.ask([SourceFile(0, b"/a"), SourceFile(5, b"/b")])
+    first = [Found(0, 1, 2, 0o644), Found(5, 3, -4, 0o600)]
+    assert source.answer([*first, Found(0, 9, 9, 0)]) == 1
+    assert source.answer([Found(5, 9, 9, 0)]) == 1
+    assert source.answers([SourceFile(5, b"/b"), SourceFile(0, b"/a")]) == first[::-1]
+    book = DestinationBook()
+    book.expect([file(0), file(1)], True)
+    assert book.judge([Verdict(0, Action.COMPARE), Verdict(0, Action.SEND)]) == 1
+    assert book.judge([Verdict(1, Action.SEND, window=7), Verdict(0, Action.SKIP)]) == 1
+    assert book.answers([file(1), file(0)]) == (Verdict(1, Action.SEND, window=7), Verdict(0, Action.COMPARE))
+    done = Outcome(0, State.DONE, 10)
+    new, duplicates = book.finish([done, done])
+    assert (list(new), duplicates) == ([done], 1)
+    new, duplicates = book.finish([done, Outcome(1, State.DONE, 10)])
+    assert (list(new), duplicates) == ([Outcome(1, State.DONE, 10)], 1)
+
+
+@pytest.mark.parametrize("index", [-1, 2, MAX_FILES, 2**62])
+def test_no_mover_speaks_of_files_that_are_not_of_its_job(index: int) -> None:
+    source, destination = SourceBook(), DestinationBook()
+    source.ask([SourceFile(0, b"/a"), SourceFile(1, b"/b")])
+    destination.expect([file(0), file(1)], False)
+    with pytest.raises(ProtocolViolation):
+        source.answer([Found(0, 1, 0, 0), Found(index, 1, 0, 0)])
+    with pytest.raises(ProtocolViolation):
+        source.release([ReleasedFile(index, Action.SEND)], False)
+    with pytest.raises(ProtocolViolation):
+        destination.judge([Verdict(index, Action.SEND)])
+    with pytest.raises(ProtocolViolation):
+        destination.finish([Outcome(index, State.DONE, 10)])
+    assert destination.waiting == 2
+
+
 @pytest.mark.parametrize("indexes", [[0, 0], [-1], [MAX_FILES]])
 def test_chunks_with_impossible_indexes_are_refused(indexes: list[int]) -> None:
     with pytest.raises(ProtocolViolation):

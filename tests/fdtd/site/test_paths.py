@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fdtcp.errors import Side, Status
 from fdtd.site.paths import PathPolicy, is_covered, partial_path, split_path
@@ -38,6 +40,17 @@ def test_the_rest_is_refused_with_permission_as_status(path: bytes) -> None:
     problem = POLICY.refusal(path)
     assert problem is not None
     assert (problem.code, problem.side, problem.status) == ("path-refused", Side.SOURCE, Status.PERMISSION)
+
+
+PIECES = st.sampled_from([b"data", b"store", b"a", b"b", b"dev", b"zero", b"null", b".", b"..", b"", b"x" * 256, b"\0"])
+PATHS = st.lists(PIECES, max_size=5).map(b"/".join) | st.lists(PIECES, max_size=5).map(lambda p: b"/" + b"/".join(p))
+
+
+@given(st.lists(PATHS, max_size=6), st.sampled_from([None, (), (b"/data/a",), (b"/",), (b"/store/a/b", b"/dev/zero")]))
+def test_many_paths_are_judged_as_each_of_them(paths: list[bytes], scopes: tuple[bytes, ...] | None) -> None:
+    policy = POLICY.limited_to(scopes)
+    alone = {place: policy.refusal(path) for place, path in enumerate(paths)}
+    assert policy.refusals(paths) == {place: problem for place, problem in alone.items() if problem is not None}
 
 
 def test_a_destination_may_be_dev_null_but_not_dev_zero() -> None:

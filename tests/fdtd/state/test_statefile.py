@@ -59,13 +59,42 @@ def test_expecting_twice_changes_nothing(state: StateFile) -> None:
     assert len(state.waiting(number)) == 1
 
 
+def test_a_chunk_that_was_refused_and_comes_again_with_more_is_written_anew(state: StateFile) -> None:
+    number = state.open_session(KEY, 0.0)
+    state.expect(number, [file(0)])
+    state.expect(number, [file(0), file(2)])
+    state.expect(number, [])
+    state.record(number, "me", 0, [])
+    assert [index for index, _, _ in state.waiting(number)] == [0, 2]
+
+
+def test_outcomes_are_read_from_any_position(state: StateFile) -> None:
+    number = state.open_session(KEY, 0.0)
+    said = [Outcome(index, State.DONE, index) for index in range(10)]
+    for start, stop in ((0, 3), (3, 4), (4, 10)):
+        state.record(number, "me", start, said[start:stop])
+    assert state.count_outcomes(number) == 10
+    for position in range(11):
+        for most in (1, 2, 5, 20):
+            assert state.outcomes(number, position, most) == said[position : position + most]
+
+
+def test_rows_that_are_damaged_are_told_as_such(state: StateFile) -> None:
+    number = state.open_session(KEY, 0.0)
+    state.expect(number, [file(0)])
+    with state.transaction() as db:
+        db.execute("UPDATE expected SET files = x'c1'")
+    with pytest.raises(StateFailed, match="cannot be read"):
+        state.waiting(number)
+
+
 def test_forgotten_and_old_sessions_take_their_rows_along(state: StateFile) -> None:
     number = state.open_session(KEY, 0.0)
     state.expect(number, [file(0), file(1)])
     state.record(number, "me", 0, [Outcome(0, State.DONE, 10)])
     state.end(number, None, 100.0)
     assert state.purge(ended_before=100.0) == 0
-    assert state.purge(ended_before=101.0) == 3
+    assert state.purge(ended_before=101.0) == 2
     assert state.find(KEY) is None
     assert state.outcomes(number, 0, 10) == []
 

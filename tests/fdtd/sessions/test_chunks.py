@@ -1,0 +1,58 @@
+"""How a session keeps its files."""
+
+from __future__ import annotations
+
+from fdtcp.model.columns import Columns
+from fdtcp.model.order import DestinationFile, Outcome, State
+from fdtd.sessions.chunks import Chunks, Said, mark, states_of
+from tests.helpers.sessions import file
+
+
+def columns(*indexes: int) -> Columns[DestinationFile]:
+    return Columns.of(DestinationFile, map(file, indexes))
+
+
+def test_a_state_that_nobody_wrote_is_0() -> None:
+    states = bytearray()
+    mark(states, [], 1)
+    assert states_of(states, [0, -1, 7]) == b"\0\0\0"
+    mark(states, [3, 1], 2)
+    assert states_of(states, [0, 1, 2, 3, 4, -1]) == b"\0\2\0\2\0\0"
+    assert states_of(states, [3, 0]) == b"\2\0"
+
+
+def test_names_are_kept_until_the_last_file_of_their_chunk_is_final() -> None:
+    chunks = Chunks()
+    chunks.add(columns(0, 1))
+    chunks.add(columns())
+    chunks.add(columns(5))
+    chunks.drop([0])
+    assert [index for index, _ in chunks.paths()] == [0, 1, 5]
+    assert chunks.paths_of({0, 5}) == {0: file(0).path, 5: file(5).path}
+    chunks.drop([1])
+    assert [index for index, _ in chunks.paths()] == [5]
+    assert chunks.paths_of({0}) == {}
+
+
+def test_a_file_is_found_by_its_path() -> None:
+    chunks = Chunks()
+    chunks.add(columns(0, 1))
+    assert chunks.find(file(1).path) == file(1)
+    assert chunks.find(file(2).path) is None
+    chunks.add(columns(2))
+    assert chunks.find(file(2).path) == file(2)
+    chunks.drop([2])
+    assert chunks.find(file(2).path) is None
+
+
+def test_outcomes_can_be_read_from_any_position() -> None:
+    said, known = Said(), []
+    for start, stop in ((0, 3), (3, 3), (3, 4), (4, 9)):
+        part = [Outcome(index, State.DONE, index) for index in range(start, stop)]
+        said.add(Columns.of(Outcome, part))
+        known += part
+    assert said == known
+    assert said[5] == known[5]
+    for start in range(11):
+        for stop in range(start, 12):
+            assert said[start:stop] == known[start:stop]
