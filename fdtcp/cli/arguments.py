@@ -149,11 +149,15 @@ _NEW: Final = {
         "auto|yes|no",
         "write past the page cache: files that are large for the memory there (default), all, or none",
     ),
-    "on_exists": ("skip-same|overwrite|fail", "what to do when the destination exists (default: skip-same)"),
+    "on_exists": (
+        "skip-same|overwrite|update|fail",
+        "what to do when the destination exists: skip the same file and leave another alone (default), replace it, "
+        "replace it unless it is the same (by time or size), or leave it alone",
+    ),
     "same_by": (
-        "checksum|size",
-        "what makes an existing file the same; with size neither its content nor its safety is looked at "
-        "(default: checksum)",
+        "checksum|time|size",
+        "what makes an existing file the same: its content (default), its size and time, or its size; with the latter "
+        "two neither its content nor its safety is looked at",
     ),
     "streams": ("N", "data streams of a job (default: the site chooses)"),
     "block_size": ("SIZE", "bytes that are checked and sent anew at once (default: 4MiB)"),

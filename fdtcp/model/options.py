@@ -167,6 +167,8 @@ def choose(given: Mapping[str, str], configured: Mapping[str, object] | None = N
         if name in given:
             chosen[name] = _parse(f"--{name.replace('_', '-')}", parse, given[name])
     policy = {part.name: chosen[part.name] for part in fields(Policy) if part.name in chosen}
+    if not Policy(**policy).is_consistent:
+        raise UsageError("--on-exists update needs --same-by time or --same-by size")
     return Options(Policy(**policy), chosen.get("source_addresses", ()), chosen.get("destination_addresses", ()))
 
 

@@ -35,11 +35,12 @@ class Direct(StrEnum):
 
 
 class OnExists(StrEnum):
-    """What to do when the destination exists: the same is a success, replace it, or always refuse."""
+    """What to do when the destination exists: skip the same and refuse another, replace, refuse, or replace another."""
 
     SKIP_SAME = "skip-same"
     OVERWRITE = "overwrite"
     FAIL = "fail"
+    UPDATE = "update"  # not by checksum: what turned out to be another file would have to be sent in a second round
 
 
 class SameBy(StrEnum):
@@ -47,6 +48,7 @@ class SameBy(StrEnum):
 
     CHECKSUM = "checksum"
     SIZE = "size"
+    TIME = "time"  # size and modification time, to the nanosecond: what a transfer of ours has set
 
 
 class Resume(StrEnum):
@@ -81,3 +83,13 @@ class Policy:
     writers: int = 0  # the same for files that are written
     resume: Resume = Resume.AUTO
     direct: Direct = Direct.AUTO
+
+    @property
+    def is_consistent(self) -> bool:
+        """Whether what makes a file the same can be known before it is sent, where that decides."""
+        return self.on_exists is not OnExists.UPDATE or self.same_by is not SameBy.CHECKSUM
+
+    @property
+    def may_replace(self) -> bool:
+        """Whether what stands in a file's place when it is put there goes."""
+        return self.on_exists in (OnExists.OVERWRITE, OnExists.UPDATE)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Final, Protocol
 
 from fdtcp.errors import DestinationExists, FdtError, Phase, Problem, Side
-from fdtcp.model.order import Action, DestinationFile, Extent, KeptPartial, OnExists, Outcome, Policy
+from fdtcp.model.order import Action, DestinationFile, Extent, KeptPartial, Outcome, Policy
 from fdtcp.model.order import State as End
 from fdtd.mover.arrival import Arrival, State
 from fdtd.mover.commit import Item, Sheaf
@@ -350,7 +350,7 @@ class Landing:
             partial: Committable = (
                 self.existing[file] if arrival.action is Action.COMPARE else self.holdings[file].partial
             )
-            replace = self.policy.on_exists is OnExists.OVERWRITE
+            replace = self.policy.may_replace
             item = Item(file, partial, arrival.file.mode, arrival.file.mtime_ns, replace)
             self.on_verified(item, arrival.file.size)
         elif arrival.state is State.FINAL and arrival.problem is not None:

@@ -17,7 +17,7 @@ from fdtcp.units import format_size
 from fdtd.mover.frames import SMALL_FILE_BYTES
 from fdtd.mover.journal import Identity, decode_journal, merge
 from fdtd.mover.sums import sum_of
-from fdtd.storage.base import Destinations, Partial, Site
+from fdtd.storage.base import Destinations, Facts, Partial, Site
 
 # Directories and metadata take space too; a file system filled to its last block is nobody's friend.
 _SPARE_BYTES: Final = 1 << 20
@@ -52,8 +52,9 @@ class Preflight:
 
     def _decide(self, file: DestinationFile) -> Decision:
         site = self._destinations.look(file.path)
-        if site.existing is not None and self._policy.on_exists is not OnExists.OVERWRITE:
-            return Decision(Verdict(file.index, self._action_for_existing(file, site.existing.size)))
+        action = Action.SEND if site.existing is None else self._action_for_existing(file, site.existing)
+        if action is not Action.SEND:
+            return Decision(Verdict(file.index, action))
         partial, kept = (None, ()) if site.bare else self._left(file)
         try:
             self._promise(file, site, sum(extent.length for extent in kept))
@@ -65,13 +66,22 @@ class Preflight:
         device = site.device & _DEVICE_BITS if writers else 0
         return Decision(Verdict(file.index, Action.SEND, kept, None, site.window, device, writers), partial)
 
-    def _action_for_existing(self, file: DestinationFile, size: int) -> Action:
-        name = os.fsdecode(file.path)
-        if self._policy.on_exists is OnExists.FAIL:
+    def _action_for_existing(self, file: DestinationFile, existing: Facts) -> Action:
+        name, policy, same_by = os.fsdecode(file.path), self._policy.on_exists, self._policy.same_by
+        if policy is OnExists.OVERWRITE:
+            return Action.SEND
+        if policy is OnExists.FAIL:
             raise DestinationExists(f"{name} exists")
-        if size != file.size:
-            raise DestinationExists(f"{name} exists with {size} bytes, the source has {file.size}")
-        return Action.SKIP if self._policy.same_by is SameBy.SIZE else Action.COMPARE
+        difference = ""
+        if existing.size != file.size:
+            difference = f"{existing.size} bytes, the source has {file.size}"
+        elif same_by is SameBy.TIME and existing.mtime_ns != file.mtime_ns:
+            difference = "as many bytes and another time than the source has"
+        if difference and policy is OnExists.UPDATE:
+            return Action.SEND
+        if difference:
+            raise DestinationExists(f"{name} exists with {difference}")
+        return Action.COMPARE if same_by is SameBy.CHECKSUM else Action.SKIP
 
     def _left(self, file: DestinationFile) -> tuple[Partial | None, tuple[Extent, ...]]:
         """Claim what an earlier attempt left, if it can be continued."""

@@ -47,7 +47,7 @@ class Reader:
         self._outbox = outbox
         self._log = log
         self._rate = RateLimit(setup.policy.rate_limit)
-        control.on_rate = self._rate.set
+        control.on_rate = self._set_rate
         self._looks = Looks(outbox.describe, setup.policy.stall_timeout, control)
         self._crossing = Crossing(setup, control, self._make_stream, self._is_in_vain, log)
         self._told_at = 0.0
@@ -77,6 +77,10 @@ class Reader:
         self._crossing.close()
         self._tell(time.monotonic(), all_of_it=True)
         return problem
+
+    def _set_rate(self, rate: int) -> None:
+        self._log.event("rate", limit=rate)
+        self._rate.set(rate)
 
     def _obey(self, order: object) -> None:
         if isinstance(order, Describe):

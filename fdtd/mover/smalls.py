@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from fdtcp.errors import FdtError, Phase, ProtocolViolation, Side
-from fdtcp.model.order import DestinationFile, OnExists, Sync
+from fdtcp.model.order import DestinationFile, Sync
 from fdtd.mover.commit import Sheaf
 from fdtd.mover.frames import Entry
 from fdtd.mover.holding import Holding
@@ -45,7 +45,7 @@ class Smalls:
         self._sheaves = Sheaves(landing)
         # A bundle is synced as a whole, and replaces nothing.
         policy = landing.policy
-        self._has_short_way = policy.sync is not Sync.FILE and policy.on_exists is not OnExists.OVERWRITE
+        self._has_short_way = policy.sync is not Sync.FILE and not policy.may_replace
 
     def take(self, entries: Sequence[Entry], contents: memoryview) -> list[Entry]:
         """Write the files of a batch that are wanted; returns those that were damaged and shall come again.

@@ -63,7 +63,7 @@ class Writer:
         self._committer = Committer(setup.policy.sync, self._landing, log)
         self._keeper = Keeper(self._landing)
         self._rate = RateLimit(setup.policy.rate_limit, WRITERS_BURST_S)
-        control.on_rate = self._rate.follow
+        control.on_rate = self._follow_rate
         self._crossing = Crossing(setup, control, self._make_stream, self._is_in_vain, log)
         # Readable once nothing more is wanted; it wakes all streams, so nobody reads it.
         self._finished, self._finish = os.pipe2(os.O_CLOEXEC)
@@ -101,6 +101,10 @@ class Writer:
         return self._end(problem)
 
     # --- orders -------------------------------------------------------------------------------------------------
+
+    def _follow_rate(self, rate: int) -> None:
+        self._log.event("rate", limit=rate)
+        self._rate.follow(rate)
 
     def _expect(self, order: Expect) -> None:
         verdicts = []

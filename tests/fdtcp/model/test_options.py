@@ -119,6 +119,12 @@ def test_a_bad_value_names_its_option_and_what_is_allowed(name: str, text: str, 
     assert caught.value.reason.startswith(f"--{name.replace('_', '-')}: ")
 
 
+def test_an_update_says_what_the_same_is() -> None:
+    with pytest.raises(UsageError, match="--same-by time"):
+        choose({"on_exists": "update"})
+    assert choose({"on_exists": "update", "same_by": "time"}).policy.on_exists is OnExists.UPDATE
+
+
 def test_options_without_meaning_are_found() -> None:
     given = dict.fromkeys(MEANINGLESS, "1") | {"streams": "1", "rateLimit": "5"}
     assert find_meaningless(given) == tuple(f"--{name}" for name in MEANINGLESS)

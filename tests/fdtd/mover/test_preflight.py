@@ -33,7 +33,8 @@ def decide(site: Site | None, policy: Policy | None = None) -> tuple[Action, str
 
 
 EMPTY = Site(None, 1, 1 << 40)
-SAME = replace(EMPTY, existing=Facts(1 << 30, 0, 0, 0o600))
+SAME = replace(EMPTY, existing=Facts(1 << 30, 5, 0, 0o600))
+LATER = replace(EMPTY, existing=Facts(1 << 30, 6, 0, 0o600))
 OTHER = replace(EMPTY, existing=Facts(1, 0, 0, 0o600))
 
 
@@ -43,6 +44,13 @@ OTHER = replace(EMPTY, existing=Facts(1, 0, 0, 0o600))
         (EMPTY, Policy(), (Action.SEND, "")),
         (SAME, Policy(), (Action.COMPARE, "")),
         (SAME, Policy(same_by=SameBy.SIZE), (Action.SKIP, "")),
+        (SAME, Policy(same_by=SameBy.TIME), (Action.SKIP, "")),
+        (LATER, Policy(same_by=SameBy.TIME), (Action.SKIP, "destination-exists")),
+        (LATER, Policy(), (Action.COMPARE, "")),
+        (SAME, Policy(on_exists=OnExists.UPDATE, same_by=SameBy.TIME), (Action.SKIP, "")),
+        (LATER, Policy(on_exists=OnExists.UPDATE, same_by=SameBy.TIME), (Action.SEND, "")),
+        (LATER, Policy(on_exists=OnExists.UPDATE, same_by=SameBy.SIZE), (Action.SKIP, "")),
+        (OTHER, Policy(on_exists=OnExists.UPDATE, same_by=SameBy.SIZE), (Action.SEND, "")),
         (SAME, Policy(on_exists=OnExists.FAIL), (Action.SKIP, "destination-exists")),
         (SAME, Policy(on_exists=OnExists.OVERWRITE), (Action.SEND, "")),
         (OTHER, Policy(), (Action.SKIP, "destination-exists")),

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from fdtcp.errors import OptionRefused
-from fdtcp.model.order import Policy
+from fdtcp.model.order import OnExists, Policy
 from fdtd.site.config import load_config
 from fdtd.site.limits import Limit, Limits
 
@@ -35,6 +35,7 @@ def test_what_is_said_within_limits_is_kept() -> None:
         Policy(buffer_size=1 << 30),
         Policy(rate_limit=-1),
         Policy(stream_rate=-1),
+        Policy(on_exists=OnExists.UPDATE),
         Policy(readers=-1),
         Policy(stall_timeout=0.0),
         Policy(connect_timeout=float("nan")),
