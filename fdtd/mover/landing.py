@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Final, Protocol
 
 from fdtcp.errors import DestinationExists, FdtError, Phase, Problem, Side
+from fdtcp.model.columns import Columns
 from fdtcp.model.order import Action, DestinationFile, Extent, KeptPartial, Outcome, Policy
 from fdtcp.model.order import State as End
 from fdtd.mover.arrival import Arrival, State
@@ -54,6 +55,7 @@ class Landing:
         # other for the interpreter's lock (docs/decisions/0010: about a fifth of the rate of small files).
         self.turn = threading.Lock()
         self.outcomes: list[Outcome] = []
+        self.done: list[Columns[Outcome]] = []  # those of sheaves
         self.kept: list[KeptPartial] = []
         self.is_all_sent = False  # the reader has said so
         self.open_files = 0  # expected files whose outcome is not decided

@@ -7,12 +7,17 @@ other file from then on.
 from __future__ import annotations
 
 import time
+from array import array
 from collections.abc import Sequence
+from typing import Final
 
 from fdtcp.errors import Phase, Problem, Side
+from fdtcp.model.columns import Columns
 from fdtcp.model.order import DestinationFile, Outcome, State
 from fdtd.mover.commit import Sheaf
 from fdtd.mover.landing import Landing
+
+_DONE: Final = bytes([list(State).index(State.DONE)])  # as columns have it
 
 
 class Sheaves:
@@ -48,7 +53,7 @@ class Sheaves:
                 for number in failed:
                     error = sheaf.error or sheaf.errors[number]
                     self._fail(*sheaf.files.pop(number), error.problem(Side.DESTINATION, Phase.COMMIT))
-                self._conclude(sheaf, now)
+            self._conclude([one for sheaf in sheaves for one in sheaf.files.values()], now)
             landing.lock.notify_all()
         for sheaf in sheaves:
             sheaf.bundle.close()
@@ -62,16 +67,34 @@ class Sheaves:
         for sheaf in sheaves:
             sheaf.bundle.close()
 
-    def _conclude(self, sheaf: Sheaf, now: float) -> None:
-        """Note what all files that are left have in common: they are safe."""
+    def take_outcomes(self) -> Columns[Outcome]:
+        """Return the outcomes of what is done, each once."""
+        with self._landing.lock:
+            done, self._landing.done = self._landing.done, []
+        return Columns.join(Outcome, done)
+
+    def _conclude(self, files: list[tuple[DestinationFile, int]], now: float) -> None:
+        """Note of all of them at once what they have in common: they are safe."""
+        if not files:
+            return
         landing = self._landing
-        text = landing.checksum.text
-        files = sheaf.files.values()
-        landing.outcomes += [Outcome(f.index, State.DONE, f.size, f.size, 0, text(value), now) for f, value in files]
-        landing.uncommitted -= len(files)
-        landing.finished_files += len(files)
-        landing.open_files -= len(files)
-        if files and landing.open_files == 0:
+        count, sizes = len(files), array("q", [file.size for file, _ in files])
+        landing.done.append(
+            Columns.build(
+                Outcome,
+                count,
+                index=array("q", [file.index for file, _ in files]),
+                state=_DONE * count,
+                size=sizes,
+                moved=sizes,
+                checksum=landing.checksum.texts([value for _, value in files]),
+                finished=array("d", [now]) * count,
+            )
+        )
+        landing.uncommitted -= count
+        landing.finished_files += count
+        landing.open_files -= count
+        if landing.open_files == 0:
             landing.on_all_final()
 
     def _fail(self, file: DestinationFile, value: int, problem: Problem) -> None:

@@ -47,6 +47,13 @@ class Sum:
         """Return the value as outcomes and catalogues write it."""
         return f"{self.kind.value}:{value:08x}" if self.kind is not Checksum.NONE else ""
 
+    def texts(self, values: Iterable[int]) -> list[str]:
+        """Return many values as `text` writes one."""
+        if self.kind is Checksum.NONE:
+            return ["" for _ in values]
+        form = f"{self.kind.value}:%08x"
+        return [form % value for value in values]
+
 
 def join_adler32(first: int, second: int, length: int) -> int:
     """Return the adler32 of two parts put together."""

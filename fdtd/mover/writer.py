@@ -59,6 +59,7 @@ class Writer:
         self._control = control
         self._log = log
         self._landing = Landing(setup.policy, destinations, log)
+        self._sheaves = Sheaves(self._landing)
         self._preflight = Preflight(setup.policy, destinations)
         self._committer = Committer(setup.policy.sync, self._landing, log)
         self._keeper = Keeper(self._landing)
@@ -123,9 +124,9 @@ class Writer:
         is_over = all_of_it or (self._last and self._landing.open_files == 0)
         if is_over or now - self._told_finals_at >= _FINALS_S:
             self._told_finals_at = now
-            outcomes = self._landing.take_outcomes()
-            for start in range(0, len(outcomes), _OUTCOMES_A_MESSAGE):
-                self._control.say(Finals(tuple(outcomes[start : start + _OUTCOMES_A_MESSAGE])))
+            for outcomes in (self._sheaves.take_outcomes(), self._landing.take_outcomes()):
+                for start in range(0, len(outcomes), _OUTCOMES_A_MESSAGE):
+                    self._control.say(Finals(outcomes[start : start + _OUTCOMES_A_MESSAGE]))
         if is_over or now - self._told_at >= _PROGRESS_S:
             self._told_at = now
             moved, streams = self._crossing.roster.progress()
@@ -215,7 +216,7 @@ class Writer:
 
     def _abandon(self, epoch: Epoch, problem: Problem) -> None:
         self._landing.abandon(epoch.items, problem)
-        Sheaves(self._landing).abandon(epoch.sheaves, problem)
+        self._sheaves.abandon(epoch.sheaves, problem)
 
     def _wait_streams(self, deadline: float) -> None:
         with self._landing.lock:

@@ -63,10 +63,11 @@ class Epoch:
         """Commit; returns what is told of each file."""
         results = commit(self.items, self.landing.policy.sync, self.landing.fail_volume, sheaves=self.sheaves)
         self.landing.committed(results)
-        Sheaves(self.landing).committed(self.sheaves)
+        sheaves = Sheaves(self.landing)
+        sheaves.committed(self.sheaves)
         self.items.clear()
         self.sheaves.clear()
-        return [(one.index, one.state) for one in self.landing.take_outcomes()]
+        return [(one.index, one.state) for one in (*sheaves.take_outcomes(), *self.landing.take_outcomes())]
 
 
 def codes(landing: Landing) -> list[str]:

@@ -46,3 +46,10 @@ def test_existing_files_are_compared_by_a_sum_that_sees_small_changes() -> None:
     one, other = b"run=131 events", b"run=212 events"
     assert zlib.adler32(one) == zlib.adler32(other)
     assert COMPARING_SUM.update(one, COMPARING_SUM.start) != COMPARING_SUM.update(other, COMPARING_SUM.start)
+
+
+@pytest.mark.parametrize("kind", list(Checksum))
+def test_many_values_are_written_as_one_is(kind: Checksum) -> None:
+    checksum = sum_of(kind)
+    values = [0, 1, 0xDEADBEEF, 0xFFFFFFFF]
+    assert checksum.texts(values) == [checksum.text(value) for value in values]
