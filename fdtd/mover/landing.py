@@ -243,12 +243,12 @@ class Landing:
         if self.receiver.fail(file, problem):
             self._conclude_failed(self.receiver.arrivals[file])
 
-    def fail_open(self, problem: Problem) -> None:
-        """Fail all files that still wait for bytes."""
+    def fail_open(self, problem: Problem, largest: int = 1 << 63) -> None:
+        """Fail all files that still wait for bytes, or those that are no larger than `largest`."""
         with self.lock:
             self.receiver.arrivals.remember_all()
             for file, arrival in self.receiver.arrivals.items():
-                if arrival.is_open:
+                if arrival.is_open and arrival.file.size <= largest:
                     self.fail(file, problem)
 
     def fail_volume(self, volume: Volume, error: FdtError) -> None:
@@ -265,14 +265,6 @@ class Landing:
             self.uncommitted -= len(items)
             for item in items:
                 self.fail_verified(item.file, problem)
-
-    def fail_unjournalled_small(self, problem: Problem) -> None:
-        """Fail the open files that are too small for a journal to be worth it."""
-        with self.lock:
-            self.receiver.arrivals.remember_all()
-            for file, arrival in self.receiver.arrivals.items():
-                if arrival.is_open and arrival.file.size <= SMALL_FILE_BYTES:
-                    self.fail(file, problem)
 
     # --- commit -----------------------------------------------------------------------------------------------
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from fdtcp.errors import FdtError, Phase, ProtocolViolation, Side, SourceChanged
@@ -22,11 +23,11 @@ from fdtd.mover.plan import Plan
 from fdtd.mover.sender import Answered, Dropped, Event, Farewell, Refused, RefusedSmall
 from fdtd.mover.sums import COMPARING_SUM, sum_of
 from fdtd.mover.work import EndWork, Work
-from fdtd.storage.base import Facts, Source, Sources
+from fdtd.storage.base import Facts, Reading, Source, Sources
 
 
 @dataclass(slots=True)
-class _Known:
+class Known:
     """One described file: what was found first."""
 
     path: bytes
@@ -52,7 +53,7 @@ class Outbox:
         self._batch_streams = NEAR.batch_streams
         self._sources = sources
         self._log = log
-        self._known: dict[int, _Known] = {}
+        self._known: dict[int, Known] = {}
         self._compared: set[int] = set()
         self._unused: deque[Source] = deque()
         self._wakers: dict[int, int] = {}  # stream: an eventfd
@@ -72,7 +73,7 @@ class Outbox:
         with self.lock:
             if file.index in self._known:
                 raise ProtocolViolation(f"file {file.index} is described twice")
-            self._known[file.index] = _Known(file.path, facts.size, facts.mtime_ns, facts.ctime_ns, facts.identity[0])
+            self._known[file.index] = Known(file.path, facts.size, facts.mtime_ns, facts.ctime_ns, facts.identity[0])
         return Found(file.index, facts.size, facts.mtime_ns, facts.mode)
 
     def release(self, files: Iterable[ReleasedFile], *, last: bool) -> None:
@@ -185,9 +186,19 @@ class Outbox:
         """Return the path of a file that was released."""
         return self._known[file].path
 
-    def size(self, file: int) -> int:
-        """Return the size that pre-flight found."""
-        return self._known[file].size
+    def known(self, file: int) -> Known:
+        """Return what pre-flight found."""
+        return self._known[file]
+
+    @contextmanager
+    def reading(self) -> Iterator[Reading | None]:
+        """Read small files one behind the other, where the storage can."""
+        reading = self._sources.reading()
+        try:
+            yield reading
+        finally:
+            if reading is not None:
+                reading.close()
 
     def is_compared(self, file: int) -> bool:
         """Whether the file exists at the destination and is only compared."""
@@ -208,7 +219,7 @@ class Outbox:
             raise
         return self._first(known, opened)
 
-    def _first(self, known: _Known, opened: Source) -> Source:
+    def _first(self, known: Known, opened: Source) -> Source:
         """Return the source that was opened first, and close another."""
         with self.lock:
             first = known.source = known.source or opened
@@ -258,7 +269,7 @@ class Outbox:
         known.is_over = True
         self._put_off_if_over(known)
 
-    def _put_off_if_over(self, known: _Known) -> None:
+    def _put_off_if_over(self, known: Known) -> None:
         if known.is_over and known.users == 0 and known.source is not None:
             self._unused.append(known.source)
             known.source = None

@@ -21,7 +21,6 @@ from fdtd.mover.frames import (
     BATCH_BYTES,
     HEADER_BYTES,
     VOID,
-    Entry,
     Header,
     Kind,
     check_header,
@@ -34,6 +33,7 @@ from fdtd.mover.frames import (
     encode_sum,
     encode_trailer,
 )
+from fdtd.mover.gathering import gather
 from fdtd.mover.log import Log
 from fdtd.mover.outbox import Outbox
 from fdtd.mover.rate import RateLimit
@@ -303,17 +303,7 @@ class SendingStream:
     # --- small files and ends -----------------------------------------------------------------------------------
 
     def _send_batch(self, work: BatchWork, number: int) -> None:
-        entries = []
-        used = 0
-        for file in work.files:
-            size = self._outbox.size(file)
-            self._asking.ask(file)
-            try:
-                entries.append(self._read_small(file, size, self._batch[used : used + size]))
-            except FdtError as exc:
-                self._outbox.failed(file, exc)
-                continue
-            used += size
+        entries, used = gather(self._outbox, self._asking, work.files, self._batch)
         self._asking.answered()
         buffers = encode_batch(number, entries, self._batch[:used])
         self._send_paced(buffers)
@@ -332,19 +322,6 @@ class SendingStream:
                 self._rate.wait(len(piece))
                 send_all(self._stream, piece)
                 rest = rest[len(piece) :]
-
-    def _read_small(self, file: int, size: int, view: memoryview) -> Entry:
-        """Read a small file into `view`.  Raises SourceChanged and what opening raises."""
-        source = self._outbox.open_alone(file)
-        try:
-            if size and source.read_into(view, 0) != size:
-                raise SourceChanged(f"{os.fsdecode(self._outbox.path(file))} became shorter")
-            facts = source.facts()
-        finally:
-            source.close()
-        self._outbox.check_unchanged(file, facts)
-        checksum = self._outbox.checksum
-        return Entry(file, size, checksum.update(view, checksum.start), facts.mtime_ns)
 
     def _send_end(self, work: EndWork) -> None:
         self._asking.ask(work.file)

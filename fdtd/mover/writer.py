@@ -14,6 +14,7 @@ from fdtcp.errors import Abandoned, FdtError, Phase, Problem, ProtocolViolation,
 from fdtcp.model.order import Connect, Ended, Expect, Expected, Finals, Kept, Listen, Progress, Setup, SourceGone
 from fdtd.mover.control import LIFE_AFTER_EOF_S, Control
 from fdtd.mover.crossing import Crossing
+from fdtd.mover.frames import SMALL_FILE_BYTES
 from fdtd.mover.landing import Landing
 from fdtd.mover.log import Log
 from fdtd.mover.preflight import Preflight
@@ -208,7 +209,7 @@ class Writer:
         # What the streams have completed in the meantime.
         self._abandon(self._committer.stop(0.0), problem)
         # Those that were never worth a journal go first: they take no time.
-        self._landing.fail_unjournalled_small(problem)
+        self._landing.fail_open(problem, SMALL_FILE_BYTES)
         self._keeper.stop(deadline - time.monotonic())
         if not self._control.discard:
             self._keeper.flush(deadline)

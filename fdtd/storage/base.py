@@ -45,11 +45,31 @@ class Source(Protocol):
         """Give the descriptor back; once."""
 
 
+# What a look at a file has found: size, mtime_ns, ctime_ns.
+Seen = tuple[int, int, int]
+
+
+class Reading(Protocol):
+    """Small files that are read whole, one behind the other."""
+
+    def read(self, path: bytes, view: memoryview) -> Seen | None:
+        """Fill `view` with a file and look at it afterwards; None if that has to be done as for any other, by `open`.
+
+        Whether it is as long as `view`, and what it was before, is the caller's to compare.
+        """
+
+    def close(self) -> None:
+        """Give back what is open; once."""
+
+
 class Sources(Protocol):
     """The reading half of a back end."""
 
     def open(self, path: bytes) -> Source:
         """Open a regular file.  Raises SourceMissing, SourceUnreadable, SourceNotAFile, PathRefused, SourceFailed."""
+
+    def reading(self) -> Reading | None:
+        """Return a way to read many small files; None where there is none but `open`."""
 
     def close(self) -> None:
         """Give back what is cached."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from fdtcp.model.order import Mapped
-from fdtd.storage.base import Bundle, Destinations, Existing, Partial, Site, Source, Sources
+from fdtd.storage.base import Bundle, Destinations, Existing, Partial, Reading, Site, Source, Sources
 from fdtd.storage.mapping import SEQUENTIAL, PrefixMap
 from fdtd.storage.null import NULL, ZERO, NullDestinations, ZeroSource
 from fdtd.storage.paths import Prefixes
@@ -42,6 +42,10 @@ class ChosenSources:
             return self._posix.open(path)
         self._prefixes.check_text(path)
         return self._other(place.backend).open(path)
+
+    def reading(self) -> Reading:
+        """Return a way to read many files of the file system."""
+        return self._posix.reading(lambda path: _is_plain(path, self._map))
 
     def close(self) -> None:
         """Give back what is cached."""
@@ -89,18 +93,13 @@ class ChosenDestinations:
 
     def bundle(self) -> Bundle:
         """Return a bundle that takes files of the file system, and no others."""
-        return self._posix.bundle(self._is_plain)
+        return self._posix.bundle(lambda path: _is_plain(path, self._map))
 
     def close(self) -> None:
         """Give back what is cached."""
         self._posix.close()
         for other in self._others.values():
             other.close()
-
-    def _is_plain(self, path: bytes) -> bool:
-        """Whether a path, and all of its directory, is the file system's."""
-        above = path.rpartition(b"/")[0]
-        return above != _DEVICES and self._map.find(above + b"/any") is None
 
     def _of(self, path: bytes) -> Destinations:
         if path == NULL:
@@ -123,3 +122,9 @@ class ChosenDestinations:
         from fdtd.storage.stored_destination import StoredDestinations
 
         return StoredDestinations(open_store(backend), self._map)
+
+
+def _is_plain(path: bytes, mapped: PrefixMap) -> bool:
+    """Whether a path, and all of its directory, is the file system's."""
+    above = path.rpartition(b"/")[0]
+    return above != _DEVICES and mapped.find(above + b"/any") is None

@@ -83,8 +83,13 @@ class Prefixes:
 
         Beneath a prefix no symlink is followed, so the path says where it leads; the prefix itself has two spellings.
         """
+        if not self.is_in_scope(path):
+            raise PathRefused(f"{os.fsdecode(path)} is not within what the bearer token allows")
+
+    def is_in_scope(self, path: bytes) -> bool:
+        """Whether the caller's token, if he brought one, allows this path.  Raises PathRefused for what is no path."""
         if self._scopes is None:
-            return
+            return True
         parts = split_path(path)
         for prefix in self._prefixes:
             for above in (prefix.path, prefix.real):
@@ -92,8 +97,8 @@ class Prefixes:
                     rest = parts[len(above) :]
                     spellings = (prefix.path + rest, prefix.real + rest)
                     if any(spelling[: len(scope)] == scope for scope in self._scopes for spelling in spellings):
-                        return
-        raise PathRefused(f"{os.fsdecode(path)} is not within what the bearer token allows")
+                        return True
+        return False
 
 
 def split_path(path: bytes) -> tuple[bytes, ...]:
@@ -170,6 +175,10 @@ class Directories:
             if is_plain and self._open.get(directory.key) is directory:  # else somebody has found it gone by now
                 self._recent[above] = directory
         return directory, parts[-1]
+
+    def is_allowed(self, path: bytes) -> bool:
+        """Whether the caller's token, if he brought one, allows a path of a directory that is open already."""
+        return self._prefixes.is_in_scope(path)
 
     def forget(self, directory: Directory) -> None:
         """Look for a directory anew next time: it was removed while it was open here."""

@@ -9,15 +9,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 from typing import Final
 
 from fdtcp.errors import FdtError, PathRefused, SourceFailed, SourceMissing, SourceNotAFile, SourceUnreadable
 from fdtd.storage.base import Facts
 from fdtd.storage.memory import allowed_memory
 from fdtd.storage.paths import Directories, Prefixes
-
-# NONBLOCK: opening a pipe must not wait for its writer.
-_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+from fdtd.storage.posix_reading import OPEN_FILE, PosixReading
 
 # A file that takes less than this share of the memory may be wanted again, and found in the page cache.
 _SHARE_OF_MEMORY: Final = 2
@@ -87,6 +86,10 @@ class PosixSources:
             raise SourceNotAFile(f"{os.fsdecode(path)} is {kind_of(mode)}")
         return source
 
+    def reading(self, takes: Callable[[bytes], bool] = lambda _path: True) -> PosixReading:
+        """Return a way to read many files; `takes`: which paths are ours at all."""
+        return PosixReading(self._directories, takes)
+
     def close(self) -> None:
         """Close cached directories."""
         self._directories.close()
@@ -104,7 +107,7 @@ class PosixSources:
     def _open_plain(self, path: bytes) -> int:
         directory, name = self._directories.parent_of(path)
         try:
-            return os.open(name, _OPEN_FILE, dir_fd=directory.descriptor)
+            return os.open(name, OPEN_FILE, dir_fd=directory.descriptor)
         except FileNotFoundError:
             self._directories.forget(directory)
             raise

@@ -94,6 +94,9 @@ class StoredSources:
         key = key_of(path, self._map)
         return StoredSource(self._store, key, path, _look(self._store, key, path))
 
+    def reading(self) -> None:
+        """Return none: each object is a request of its own."""
+
     def close(self) -> None:
         """Let go of connections."""
         self._store.close()

@@ -46,6 +46,21 @@ def test_a_source_can_be_sent_by_the_kernel(source: SourceCase, tmp_path: Path) 
         opened.close()
 
 
+def test_a_reading_gives_what_an_open_source_gives_or_nothing(source: SourceCase) -> None:
+    opened, reading = source.sources.open(source.path), source.sources.reading()
+    try:
+        facts = opened.facts()
+        content = bytearray(len(source.content))
+        seen = reading.read(source.path, memoryview(content)) if reading is not None else None
+        if seen is not None:
+            assert seen == (facts.size, facts.mtime_ns, facts.ctime_ns)
+            assert content == source.content
+    finally:
+        opened.close()
+        if reading is not None:
+            reading.close()
+
+
 def test_facts_do_not_change_by_themselves(source: SourceCase) -> None:
     one, other = source.sources.open(source.path), source.sources.open(source.path)
     try:

@@ -185,6 +185,7 @@ def test_stop_ends_the_reader(tmp_path: Path) -> None:
 HANGS = """
 import os, sys, threading
 import fdtd.storage.posix_source as posix
+from fdtd.storage.posix_reading import PosixReading
 from fdtd.mover import program
 
 def hang(method):
@@ -195,7 +196,7 @@ def hang(method):
     return call
 
 for name in sys.argv[1].split(","):
-    owner = posix.PosixSources if name == "open" else posix.PosixSource
+    owner = {"open": posix.PosixSources, "read": PosixReading}.get(name, posix.PosixSource)
     setattr(owner, name, hang(getattr(owner, name)))
 os._exit(program.main())
 """
@@ -218,7 +219,7 @@ def test_a_source_that_hangs_fails_alone(tmp_path: Path, size: int, streams: int
     for source, _ in pairs:
         source.write_bytes(os.urandom(size))
     policy = dataclasses.replace(IMPATIENT, streams=streams)
-    with Job(pairs, policy, reader_command=hanging(tmp_path, "read_into")) as job:
+    with Job(pairs, policy, reader_command=hanging(tmp_path, "read,read_into")) as job:
         job.start()
         assert job.reader.wait_end().problem is None
         assert job.writer.wait_end().problem is None
