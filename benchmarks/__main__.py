@@ -12,6 +12,7 @@ import argparse
 import dataclasses
 import json
 import random
+import signal
 import sys
 import time
 from collections.abc import Generator, Sequence
@@ -22,7 +23,7 @@ from typing import Final
 from benchmarks import machine, network, picture, record
 from benchmarks.contest import Contest, Result, hold
 from benchmarks.data import Places
-from benchmarks.suites import DEFAULT, QUICK, SUITES, Scale
+from benchmarks.suites import CONGESTION, DEFAULT, QUICK, SUITES, Scale
 from benchmarks.table import format_result, format_scaling, format_standings
 from benchmarks.targets import OURS, is_wanted, judge
 from fdtcp.units import parse_size
@@ -34,7 +35,9 @@ QUICK_PAIRS: Final = 3
 def main(arguments: Sequence[str] | None = None) -> int:
     """Hold the contests; print tables, write JSON and a picture.  Returns 0 whatever the figures are."""
     options = _parse(arguments)
-    facts = {"network": network.enter(options.congestion), **machine.facts()}
+    # Whoever ends a long run by a signal means its servers and its gigabytes in memory, too: as for Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    facts = {"network": network.enter(options.congestion or CONGESTION), **machine.facts()}
     facts["seed"] = seed = options.seed if options.seed is not None else int(time.time())
     chance = random.Random(seed)  # noqa: S311  # the order of the runs, no secret
     places = Places(Path(options.dir), Path(options.memory))
@@ -86,7 +89,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--dir", default="/var/tmp", help="for temporary files on a disk")  # noqa: S108  # a default
     parser.add_argument("--memory", default="/dev/shm", help="for those on a tmpfs")  # noqa: S108  # a default
     parser.add_argument(
-        "--congestion", default="cubic", help=f"of all programs; {network.KEEP} leaves it alone (default: cubic)"
+        "--congestion",
+        help=f"of all programs (default: {CONGESTION} on loopback, the kernel's over long wires; {network.KEEP}: its)",
     )
     parser.add_argument("--seed", type=int, help="of the order of the runs")
     parser.add_argument("--json", metavar="F", help="write all measurements to this file")
@@ -101,6 +105,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _contests(options: argparse.Namespace) -> Generator[Contest, None, None]:
     """Yield the contests that are asked for, with the peers that are."""
     scale = QUICK if options.quick else Scale()
+    if options.congestion != network.KEEP:
+        scale = dataclasses.replace(scale, wan_congestion=options.congestion or "")
     if options.size:
         scale = dataclasses.replace(scale, large=options.size)
     for name in options.suites or DEFAULT:

@@ -27,7 +27,7 @@ from fdtcp.units import GIB, KIB, MIB
 
 _SMALL: Final = 16 * KIB
 # Pacing costs half of a host's own rate, so fdtcp does not pace within a host; nor may others.
-_CONGESTION: Final = "cubic"
+CONGESTION: Final = "cubic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class Scale:
     flow_s: float = 4.0
     wan_tried: tuple[int, ...] = (1, 4, 8, 16, 32, 64)
     wan_s: float = 10.0
+    wan_congestion: str = ""
     scaling_rounds: int = 3
     scaling_files: tuple[int, ...] = (1, 10, 100, 1_000, 100_000)
     scaling_streams: tuple[int, ...] = (1, 2, 4, 8, 16)
@@ -99,9 +100,9 @@ def memory(scale: Scale) -> Iterator[Contest]:
     """Send from memory to memory: what the network and the programs on it can do when no storage takes part."""
     for streams in (1, 4):
         # fdtcp takes cubic on loopback by itself; without a namespace of our own its peers have to be told.
-        options = ("--congestion", _CONGESTION)
+        options = ("--congestion", CONGESTION)
         summing = Fdtcp(OURS, options)
-        peers = (Iperf3(congestion=_CONGESTION), Nuttcp(), Fdtcp(NO_SUM, (*options, "--checksum", "none")), summing)
+        peers = (Iperf3(congestion=CONGESTION), Nuttcp(), Fdtcp(NO_SUM, (*options, "--checksum", "none")), summing)
         yield Contest(f"memory-{streams}", Flow(streams, scale.flow, scale.flow_s), peers)
 
 
@@ -118,7 +119,7 @@ def scaling(scale: Scale) -> Iterator[Contest]:
 
 def tiny(scale: Scale) -> Iterator[Contest]:
     """Copy one file of a byte: what a transfer costs before anything has moved."""
-    peers = (Cp(), Fdtcp(), GridFtp("gridftp"))
+    peers = (Cp(), Fdtcp(), GridFtp("gridftp"), GridFtp("gridftp, GSI, third party", third_party=True, gsi=True))
     yield Contest("tiny", Files(1, 1), peers, Figure.WHOLE, scale.tiny_rounds)
 
 
@@ -135,7 +136,7 @@ def wan(scale: Scale) -> Iterator[Contest]:
     """Send over long wires of 1 Gbit/s, beside the best number of streams that iperf3 can be given; needs root."""
     for rtt_s in (0.02, 0.05, 0.1):
         for loss in (0.0, 0.001):
-            yield from over_wire(rtt_s, loss, tried=scale.wan_tried, seconds=scale.wan_s)
+            yield from over_wire(rtt_s, loss, scale.wan_tried, scale.wan_s, scale.wan_congestion)
 
 
 SUITES: Final[dict[str, Callable[[Scale], Iterator[Contest]]]] = {
@@ -166,4 +167,9 @@ def _gridftp_of_large() -> list[GridFtp]:
 
 
 def _gridftp_of_small() -> list[GridFtp]:
-    return [GridFtp("gridftp"), GridFtp("gridftp -cc 4 -pp", ["-cc", "4", "-pp"])]
+    options = ["-cc", "4", "-pp"]
+    return [
+        GridFtp("gridftp"),
+        GridFtp("gridftp -cc 4 -pp", options),
+        GridFtp("gridftp -cc 4 -pp, GSI", options, gsi=True),
+    ]

@@ -18,13 +18,23 @@ from fdtcp.cli.lab import LabHost
 from tests.helpers.wan import NETWORK, End, Wan
 
 
-def over_wire(rtt_s: float, loss: float, *, tried: Sequence[int], seconds: float) -> Iterator[Contest]:
-    """Yield the contest over a wire with that round trip and loss (a fraction of packets), which is there meanwhile."""
+def over_wire(
+    rtt_s: float, loss: float, tried: Sequence[int], seconds: float, congestion: str = ""
+) -> Iterator[Contest]:
+    """Yield the contest over a wire with that round trip and loss (a fraction of packets), which is there meanwhile.
+
+    `congestion` is the congestion control of both; without it they take the kernel's.
+    """
+    options = ("--congestion", congestion) if congestion else ()
     with Wan(rtt_s, loss) as wire:
         hosts = (_host("source", wire.near), _host("destination", wire.far))
-        rates = {streams: Iperf3(hosts=hosts).run(Flow(streams, 0, seconds)).rate for streams in tried}
+        iperf3 = Iperf3(hosts=hosts, congestion=congestion)
+        rates = {streams: iperf3.run(Flow(streams, 0, seconds)).rate for streams in tried}
         best = max(rates, key=rates.__getitem__)
-        peers = (Iperf3(f"iperf3 -P {best}", hosts=hosts, streams=best), Fdtcp(hosts=hosts, networks=NETWORK))
+        peers = (
+            Iperf3(f"iperf3 -P {best}", hosts=hosts, streams=best, congestion=congestion),
+            Fdtcp(options=options, hosts=hosts, networks=NETWORK),
+        )
         work = Flow(0, int(rates[best] * seconds), seconds)
         yield Contest(name_of(rtt_s, loss), work, peers)
 

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Final
@@ -75,7 +75,14 @@ class Peer(ABC):
         """Make a directory that is removed by `clean`."""
         return Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
 
-    def _serve(self, command: Sequence[str | Path], *, said: str = "", port: int = 0) -> tuple[int, int]:
+    def _serve(
+        self,
+        command: Sequence[str | Path],
+        *,
+        said: str = "",
+        port: int = 0,
+        environment: Mapping[str, str] | None = None,
+    ) -> tuple[int, int]:
         """Start a server; returns its process id and port.
 
         The port is the number in the first line that matches `said`, on standard output or error; else it is `port`,
@@ -84,7 +91,11 @@ class Peer(ABC):
         # A file takes whatever a server says later, too; a pipe would be full some day.
         output = self._stack.enter_context(scratch())
         process = subprocess.Popen(
-            list(map(str, command)), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            list(map(str, command)),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
         self._stack.callback(_stop, process)
         try:

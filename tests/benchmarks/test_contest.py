@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 
 import pytest
 
 from benchmarks.contest import Contest, hold
-from benchmarks.data import DISK, Files, Places, laid_out
+from benchmarks.data import DISK, Files, Places, _is_cached, laid_out, warm
 from benchmarks.metering import CommandFailed
 from benchmarks.peers.base import Peer
 from benchmarks.work import WHOLE_COMMAND, Copy, Measurement, Work
@@ -120,3 +121,13 @@ def test_files_say_what_they_are() -> None:
     assert str(Files(2000, 16384)) == "2,000 files of 16.0 KiB, tmpfs -> tmpfs"
     assert str(Files(1, 1 << 30, source=DISK)) == "1 file of 1.00 GiB, page cache -> tmpfs"
     assert str(Files(1, 1, destination=DISK, is_durable=True)) == "1 file of 1 B, tmpfs -> disk, until durable"
+
+
+def test_what_has_left_the_page_cache_is_read_again(places: Places) -> None:
+    with laid_out(Files(1, 5_000_000, source=DISK), places) as copy:
+        warm(copy)
+        with (copy.source / copy.names[0]).open("rb") as file:
+            assert _is_cached(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            warm(copy)
+            assert _is_cached(file.fileno())

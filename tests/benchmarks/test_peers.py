@@ -27,6 +27,7 @@ COPIERS: tuple[Peer, ...] = (
     Fdtcp(),
     GridFtp("gridftp"),
     GridFtp("gridftp -cc 2 -pp, third party", ["-cc", "2", "-pp"], third_party=True),
+    GridFtp("gridftp, GSI, third party", third_party=True, gsi=True),
     Rsync(),
     Rclone("rclone", 2),
     Xrootd("xrdcp"),
