@@ -63,11 +63,14 @@ class Limits:
         )
 
     def cut_rate(self, wanted: int) -> int:
-        """Return the rate that comes nearest to what is wanted of a running job: whoever wants it has been let in."""
+        """Return the rate at which a running job goes on when that is wanted.
+
+        A lower one than the site lets users choose is kept to as well: it may be what the other end's site allows.
+        """
         limit = self.rate_limit
-        if wanted == 0 or not limit.overridable:
-            return limit.default or limit.max
-        return min(max(wanted, limit.min), limit.max or UNLIMITED)
+        usual = limit.default or limit.max
+        most = limit.max if limit.overridable else usual
+        return min(wanted, most or UNLIMITED) if wanted else usual
 
 
 def _settle(name: str, limit: Limit, wanted: int, unsaid: int) -> int:

@@ -79,9 +79,11 @@ def test_of_readers_and_writers_0_is_the_most() -> None:
         (Limit(0, 0, 0, True), 7, 7),
         (Limit(0, 1000, 0, True), 0, 1000),
         (Limit(0, 1000, 0, True), 2000, 1000),
-        (Limit(10, 1000, 500, True), 1, 10),
+        (Limit(10, 1000, 500, True), 1, 1),
         (Limit(10, 1000, 500, True), 0, 500),
-        (Limit(0, 1000, 500, False), 7, 500),
+        (Limit(0, 1000, 500, False), 7, 7),
+        (Limit(0, 1000, 500, False), 700, 500),
+        (Limit(0, 0, 0, False), 7, 7),
     ],
 )
 def test_the_rate_of_a_running_job_stays_within_the_limits(limit: Limit, wanted: int, given: int) -> None:
