@@ -34,6 +34,7 @@ __all__ = [
     "DestinationFull",
     "DestinationUnwritable",
     "DestinationVanished",
+    "DiskMismatch",
     "Fault",
     "FdtError",
     "InternalError",
@@ -345,6 +346,15 @@ class ChecksumMismatch(FdtError):
     fault = Fault.SITE
     retryable = True
     remedy_text = "suspect memory, network cards or a file that changes while it is read"
+
+
+class DiskMismatch(FdtError):
+    """What the destination's disk gives back is not what was written; the file was not put in place."""
+
+    code = "disk-mismatch"
+    fault = Fault.SITE
+    retryable = True
+    remedy_text = "tell the site of the destination: its disk, its controller or its memory changes what is written"
 
 
 class MoverDied(FdtError):

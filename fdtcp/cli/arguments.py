@@ -149,6 +149,10 @@ _NEW: Final = {
         "auto|yes|no",
         "write past the page cache: files that are large for the memory there (default), all, or none",
     ),
+    "verify": (
+        "flight|disk",
+        "what is compared with the source's checksum: what has arrived (default), or also what the disk gives back",
+    ),
     "on_exists": (
         "skip-same|overwrite|update|fail",
         "what to do when the destination exists: skip the same file and leave another alone (default), replace it, "

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from fdtcp.errors import UsageError
-from fdtcp.model.order import Checksum, Direct, OnExists, Policy, Resume, SameBy, Sync
+from fdtcp.model.order import Checksum, Direct, OnExists, Policy, Resume, SameBy, Sync, Verify
 from fdtcp.units import KIB, MIB, parse_duration, parse_size
 
 # FDT's I/O buffers are what our blocks are; a block outside of these would be refused by most sites, and an old
@@ -120,6 +120,7 @@ PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {  # Any: each option has a
     "checksum": _one_of(Checksum),
     "sync": _one_of(Sync),
     "direct": _one_of(Direct),
+    "verify": _one_of(Verify),
     "on_exists": _one_of(OnExists),
     "same_by": _one_of(SameBy),
     "streams": _whole(0, _MAX_STREAMS),
@@ -167,9 +168,12 @@ def choose(given: Mapping[str, str], configured: Mapping[str, object] | None = N
         if name in given:
             chosen[name] = _parse(f"--{name.replace('_', '-')}", parse, given[name])
     policy = {part.name: chosen[part.name] for part in fields(Policy) if part.name in chosen}
-    if not Policy(**policy).is_consistent:
+    made = Policy(**policy)
+    if not made.is_consistent:
         raise UsageError("--on-exists update needs --same-by time or --same-by size")
-    return Options(Policy(**policy), chosen.get("source_addresses", ()), chosen.get("destination_addresses", ()))
+    if made.contradiction:
+        raise UsageError(made.contradiction, remedy="leave one of the two out")
+    return Options(made, chosen.get("source_addresses", ()), chosen.get("destination_addresses", ()))
 
 
 def find_meaningless(given: Mapping[str, str]) -> tuple[str, ...]:

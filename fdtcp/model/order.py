@@ -28,6 +28,7 @@ from fdtcp.model.policy import Policy as Policy
 from fdtcp.model.policy import Resume as Resume
 from fdtcp.model.policy import SameBy as SameBy
 from fdtcp.model.policy import Sync as Sync
+from fdtcp.model.policy import Verify as Verify
 
 # A chunk of 1,000 files with PATH_MAX names and kept extents fits; anything longer is not from us.
 MAX_LINE_BYTES: Final = 16 << 20

@@ -34,6 +34,13 @@ class Direct(StrEnum):
     NO = "no"
 
 
+class Verify(StrEnum):
+    """What of a file is compared with the checksums of the source before it is called done."""
+
+    FLIGHT = "flight"  # what has arrived, on its way into the file
+    DISK = "disk"  # and what its disk gives back, after it was synced and dropped from the page cache
+
+
 class OnExists(StrEnum):
     """What to do when the destination exists: skip the same and refuse another, replace, refuse, or replace another."""
 
@@ -83,6 +90,7 @@ class Policy:
     writers: int = 0  # the same for files that are written
     resume: Resume = Resume.AUTO
     direct: Direct = Direct.AUTO
+    verify: Verify = Verify.FLIGHT
 
     @property
     def is_consistent(self) -> bool:
@@ -93,3 +101,18 @@ class Policy:
     def may_replace(self) -> bool:
         """Whether what stands in a file's place when it is put there goes."""
         return self.on_exists in (OnExists.OVERWRITE, OnExists.UPDATE)
+
+    @property
+    def promise(self) -> str:
+        """What "done" means where it is more or less than usual, in a few words; else ""."""
+        words = ("not synced" if self.sync is Sync.NONE else "", "read back" if self.verify is Verify.DISK else "")
+        return ", ".join(word for word in words if word)
+
+    @property
+    def contradiction(self) -> str:
+        """What cannot be had together; "" if all of it can."""
+        if self.verify is Verify.DISK and self.checksum is Checksum.NONE:
+            return "verify=disk compares with a checksum, and checksum=none has none"
+        if self.verify is Verify.DISK and self.sync is Sync.NONE:
+            return "verify=disk reads what was synced, and sync=none syncs nothing"
+        return ""

@@ -282,8 +282,8 @@ class Landing:
                     unused.append(item)
                 if error is None:
                     self.receiver.finish(item.file)
-                    same = arrival.action is Action.COMPARE
-                    self._conclude(arrival, End.SKIPPED if same else End.DONE, None, now, item.partial.promise)
+                    end, says = (End.DONE, self.policy.promise) if arrival.action is Action.SEND else (End.SKIPPED, "")
+                    self._conclude(arrival, end, None, now, item.partial.promise or says)
                 else:
                     self.fail_verified(item.file, error.problem(Side.DESTINATION, Phase.COMMIT))
             self.lock.notify_all()

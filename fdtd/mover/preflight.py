@@ -11,8 +11,19 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
-from fdtcp.errors import DestinationExists, DestinationFull, FdtError, Phase, ResumeRefused, Side
-from fdtcp.model.order import Action, Checksum, DestinationFile, Extent, OnExists, Policy, Resume, SameBy, Verdict
+from fdtcp.errors import DestinationExists, DestinationFull, FdtError, OptionRefused, Phase, ResumeRefused, Side
+from fdtcp.model.order import (
+    Action,
+    Checksum,
+    DestinationFile,
+    Extent,
+    OnExists,
+    Policy,
+    Resume,
+    SameBy,
+    Verdict,
+    Verify,
+)
 from fdtcp.units import format_size
 from fdtd.mover.frames import SMALL_FILE_BYTES
 from fdtd.mover.journal import Identity, decode_journal, merge
@@ -52,6 +63,8 @@ class Preflight:
 
     def _decide(self, file: DestinationFile) -> Decision:
         site = self._destinations.look(file.path)
+        if self._policy.verify is Verify.DISK and not site.gives_back:
+            raise OptionRefused(f"the storage of {os.fsdecode(file.path)} does not give back what was written to it")
         action = Action.SEND if site.existing is None else self._action_for_existing(file, site.existing)
         if action is not Action.SEND:
             return Decision(Verdict(file.index, action))

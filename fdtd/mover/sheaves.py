@@ -89,6 +89,7 @@ class Sheaves:
                 moved=sizes,
                 checksum=landing.checksum.texts([value for _, value in files]),
                 finished=array("d", [now]) * count,
+                promise=[landing.policy.promise] * count if landing.policy.promise else (),
             )
         )
         landing.uncommitted -= count

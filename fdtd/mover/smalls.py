@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from fdtcp.errors import FdtError, Phase, ProtocolViolation, Side
-from fdtcp.model.order import DestinationFile, Sync
+from fdtcp.model.order import DestinationFile, Sync, Verify
 from fdtd.mover.commit import Sheaf
 from fdtd.mover.frames import Entry
 from fdtd.mover.holding import Holding
@@ -43,9 +43,11 @@ class Smalls:
     def __init__(self, landing: Landing) -> None:
         self._landing = landing
         self._sheaves = Sheaves(landing)
-        # A bundle is synced as a whole, and replaces nothing.
+        # A bundle is synced as a whole, replaces nothing, and is not read back.
         policy = landing.policy
-        self._has_short_way = policy.sync is not Sync.FILE and not policy.may_replace
+        self._has_short_way = (
+            policy.sync is not Sync.FILE and not policy.may_replace and policy.verify is not Verify.DISK
+        )
 
     def take(self, entries: Sequence[Entry], contents: memoryview) -> list[Entry]:
         """Write the files of a batch that are wanted; returns those that were damaged and shall come again.

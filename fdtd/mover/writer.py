@@ -11,7 +11,19 @@ import time
 from typing import Final
 
 from fdtcp.errors import Abandoned, FdtError, Phase, Problem, ProtocolViolation, Side, StreamsLost
-from fdtcp.model.order import Connect, Ended, Expect, Expected, Finals, Kept, Listen, Progress, Setup, SourceGone
+from fdtcp.model.order import (
+    Connect,
+    Ended,
+    Expect,
+    Expected,
+    Finals,
+    Kept,
+    Listen,
+    Progress,
+    Setup,
+    SourceGone,
+    Verify,
+)
 from fdtd.mover.control import LIFE_AFTER_EOF_S, Control
 from fdtd.mover.crossing import Crossing
 from fdtd.mover.frames import SMALL_FILE_BYTES
@@ -20,6 +32,7 @@ from fdtd.mover.log import Log
 from fdtd.mover.preflight import Preflight
 from fdtd.mover.rate import WRITERS_BURST_S, RateLimit
 from fdtd.mover.receiving import ReceivingStream
+from fdtd.mover.rereading import Rereader
 from fdtd.mover.safekeeping import Committer, Epoch, Keeper
 from fdtd.mover.sheaves import Sheaves
 from fdtd.mover.streams import Wire
@@ -63,6 +76,10 @@ class Writer:
         self._sheaves = Sheaves(self._landing)
         self._preflight = Preflight(setup.policy, destinations)
         self._committer = Committer(setup.policy.sync, self._landing, log)
+        self._rereader: Rereader | None = None
+        if setup.policy.verify is Verify.DISK:
+            self._rereader = Rereader(self._landing, self._committer.add, log)
+            self._landing.on_verified = self._rereader.add
         self._keeper = Keeper(self._landing)
         self._rate = RateLimit(setup.policy.rate_limit, WRITERS_BURST_S)
         control.on_rate = self._follow_rate
@@ -81,6 +98,8 @@ class Writer:
     def run(self) -> Problem | None:
         """Work until the job is over; returns why it ended early, if it did."""
         self._committer.start()
+        if self._rereader is not None:
+            self._rereader.start()
         self._keeper.start()
         problem = None
         while not self._control.is_stopping:
@@ -203,6 +222,8 @@ class Writer:
         """End everything; what is worth it stays, all else is removed."""
         for stream in self._landing.streams:
             stream.end()
+        if self._rereader is not None:
+            self._landing.abandon(self._rereader.stop((deadline - time.monotonic()) / 4), problem)
         never_begun = self._committer.stop((deadline - time.monotonic()) / 2)
         self._abandon(never_begun, problem)
         self._wait_streams(deadline - _STOP_S / 2)

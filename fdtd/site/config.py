@@ -18,7 +18,7 @@ from authsvc.siterules import site_rules
 from fdtcp.errors import BadSettings
 from fdtcp.model.order import Mapped
 from fdtcp.settings import Sections, load_settings, parse_absolute
-from fdtd.site.limits import BOUNDS, Limit, Limits
+from fdtd.site.limits import BOUNDS, Choice, Limit, Limits
 from fdtd.site.memory import parse_memory
 from fdtd.storage.mapping import parse_backend
 
@@ -109,6 +109,15 @@ overridable = boolean(default=yes)
 min = count(default="0")
 max = count(default="0")
 default = count(default="0")
+overridable = boolean(default=yes)
+[[sync]]
+default = option("file", "batch", "none", default="batch")
+overridable = boolean(default=yes)
+[[direct]]
+default = option("auto", "yes", "no", default="auto")
+overridable = boolean(default=yes)
+[[verify]]
+default = option("flight", "disk", default="flight")
 overridable = boolean(default=yes)
 """.strip().splitlines()
 
@@ -247,7 +256,7 @@ def load_config(path: str) -> Settings:
         SessionSettings(**sections["session"]),
         sections["resume"]["keep"],
         MonitoringSettings(**sections["monitoring"]),
-        Limits(**{name: Limit(**values) for name, values in sections["limits"].items()}),
+        _limits(sections["limits"]),
         tuple(IssuerSettings(**_tuples(section)) for section in sections["tokens"].values()),
         DetachedSettings(**_tuples(sections["detached"])),
         _storage(sections["storage"], path),
@@ -278,6 +287,14 @@ def _check_whole(settings: Settings, path: str) -> None:
         limit: Limit = getattr(settings.limits, option)
         if (limit.max or option not in BOUNDS) and limit.min > limit.max:
             raise BadSettings(f"{path}: [limits] [{option}] min: {limit.min} is more than max, {limit.max}")
+
+
+def _limits(section: Sections) -> Limits:
+    """Read what the site says of each option: a number has bounds, a word has none."""
+    found: dict[str, Any] = {  # Any: which of the two it is, the configspec says
+        name: Limit(**values) if "min" in values else Choice(**values) for name, values in section.items()
+    }
+    return Limits(**found)
 
 
 def _tuples(section: Sections) -> dict[str, Any]:  # Any: the configspec says what a key holds

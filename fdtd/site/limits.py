@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeVar
 
 from fdtcp.errors import OptionRefused, Phase
-from fdtcp.model.order import Policy
+from fdtcp.model.order import Direct, Policy, Sync, Verify
 
 # A stall shorter than this is the network's normal life; a longer one than an hour is no detection at all.
 TIMEOUTS_S: Final = (0.5, 3600.0)
@@ -23,6 +23,8 @@ UNLIMITED: Final = 1 << 63
 BOUNDS: Final = ("rate_limit", "readers", "writers")
 _UNSAID: Final = Policy()
 
+Word = TypeVar("Word", Sync, Direct, Verify)
+
 
 @dataclass(frozen=True, slots=True)
 class Limit:
@@ -31,6 +33,14 @@ class Limit:
     min: int
     max: int
     default: int
+    overridable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The site's word on an option that is a word: what it is if not said; may users choose at all."""
+
+    default: str
     overridable: bool
 
 
@@ -47,11 +57,14 @@ class Limits:
     buffer_size: Limit
     readers: Limit
     writers: Limit
+    sync: Choice
+    direct: Choice
+    verify: Choice
 
     def apply(self, wanted: Policy) -> Policy:
         """Return the policy under which the job will run.  Raises OptionRefused."""
         _check_others(wanted)
-        return replace(
+        chosen = replace(
             wanted,
             streams=_settle("streams", self.streams, wanted.streams, _UNSAID.streams),
             most_streams=self.streams.max,
@@ -60,7 +73,13 @@ class Limits:
             rate_limit=_settle_bound("rate_limit", self.rate_limit, wanted.rate_limit),
             readers=_settle_bound("readers", self.readers, wanted.readers),
             writers=_settle_bound("writers", self.writers, wanted.writers),
+            sync=_settle_word("sync", self.sync, wanted.sync, _UNSAID.sync),
+            direct=_settle_word("direct", self.direct, wanted.direct, _UNSAID.direct),
+            verify=_settle_word("verify", self.verify, wanted.verify, _UNSAID.verify),
         )
+        if chosen.contradiction:
+            raise OptionRefused(chosen.contradiction, phase=Phase.PREPARE)
+        return chosen
 
     def cut_rate(self, wanted: int) -> int:
         """Return the rate at which a running job goes on when that is wanted.
@@ -90,6 +109,15 @@ def _settle_bound(name: str, limit: Limit, wanted: int) -> int:
     if wanted == 0:
         return limit.default or limit.max
     return _settle(name, replace(limit, max=limit.max or UNLIMITED), wanted, 0)
+
+
+def _settle_word(name: str, choice: Choice, wanted: Word, unsaid: Word) -> Word:
+    site = type(unsaid)(choice.default)
+    if wanted in (unsaid, site):
+        return site
+    if not choice.overridable:
+        raise OptionRefused(f"the site does not let users choose {name}: it is {site}", phase=Phase.PREPARE)
+    return wanted
 
 
 def _check_others(wanted: Policy) -> None:

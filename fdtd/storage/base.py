@@ -91,6 +91,7 @@ class Site:
     free: int  # bytes that the account may still write there
     bare: bool = False  # its directory is not there yet, so no earlier attempt has left anything in it
     window: int = 0  # it takes bytes in order only: how far blocks may run ahead; 0: any order
+    gives_back: bool = False  # what was written can be read before it is in place
 
 
 class Committable(Protocol):
@@ -180,6 +181,12 @@ class Partial(Committable, Protocol):
 
     def sync_data(self) -> None:
         """Make the bytes written so far safe (not the name).  Raises DestinationFull, DestinationFailed."""
+
+    def drop_cached(self, offset: int, length: int) -> None:
+        """Let the next read of a part that is safe come from its disk."""
+
+    def read_back(self, view: memoryview, offset: int) -> int:
+        """Fill `view` with what was written; returns how much there is, 0 at the end.  Raises DestinationFailed."""
 
     def read_journal(self) -> bytes:
         """Return what was appended to its journal in all attempts, b"" if nothing was."""

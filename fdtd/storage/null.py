@@ -95,6 +95,13 @@ class NullPartial:
         """Return that it is empty."""
         return Facts(0, 0, 0, 0)
 
+    def drop_cached(self, offset: int, length: int) -> None:
+        """Do nothing."""
+
+    def read_back(self, view: memoryview, offset: int) -> int:  # noqa: ARG002  # as `Site.gives_back` says
+        """Return that there is nothing to be had."""
+        return 0
+
     def read_journal(self) -> bytes:
         """Return that nothing was kept."""
         return b""

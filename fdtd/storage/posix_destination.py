@@ -88,7 +88,7 @@ class PosixDestinations:
         except OSError as exc:
             raise destination_error(path, exc) from exc
         try:
-            return Site(None, directory.device, _survey(directory, path), bare=True)
+            return Site(None, directory.device, _survey(directory, path), bare=True, gives_back=True)
         except OSError as exc:
             raise destination_error(path, exc) from exc
         finally:
@@ -99,10 +99,10 @@ class PosixDestinations:
         try:
             status = os.stat(name, dir_fd=directory.descriptor, follow_symlinks=False)
         except FileNotFoundError:
-            return Site(None, directory.device, free)
+            return Site(None, directory.device, free, gives_back=True)
         if not stat.S_ISREG(status.st_mode):
             raise DestinationBlocked(f"{os.fsdecode(path)} is {kind_of(status.st_mode)}")
-        return Site(facts_of(status), directory.device, free)
+        return Site(facts_of(status), directory.device, free, gives_back=True)
 
     def open_existing(self, path: bytes) -> PosixExisting:
         """Open what exists, to compare it."""

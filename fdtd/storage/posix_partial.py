@@ -266,6 +266,20 @@ class PosixPartial:
         except OSError as exc:
             raise destination_error(self._path, exc) from exc
 
+    def drop_cached(self, offset: int, length: int) -> None:
+        """Drop what is clean, as all of it is after a sync; on a tmpfs there is nothing behind it."""
+        try:
+            os.posix_fadvise(self.descriptor, offset, length, os.POSIX_FADV_DONTNEED)
+        except OSError as exc:
+            raise destination_error(self._path, exc) from exc
+
+    def read_back(self, view: memoryview, offset: int) -> int:
+        """Read what was written."""
+        try:
+            return os.preadv(self.descriptor, (view,), offset)
+        except OSError as exc:
+            raise destination_error(self._path, exc) from exc
+
     def read_journal(self) -> bytes:
         """Read the journal beside it; what is no regular file of ours reads as none."""
         try:

@@ -123,6 +123,13 @@ class SequentialPartial:
         """Look at it."""
         return self._inner.facts()
 
+    def drop_cached(self, offset: int, length: int) -> None:
+        """Do nothing."""
+
+    def read_back(self, view: memoryview, offset: int) -> int:  # noqa: ARG002  # as `Site.gives_back` says
+        """Return that there is nothing to be had."""
+        return 0
+
     def read_journal(self) -> bytes:
         """Return that nothing was kept: bytes of another attempt cannot be gone on from."""
         return b""
@@ -144,7 +151,7 @@ class SequentialDestinations:
 
     def look(self, path: bytes) -> Site:
         """Look at a destination; the reader has to keep within the window."""
-        return changed(self._posix.look(path), window=WINDOW_BYTES)
+        return changed(self._posix.look(path), window=WINDOW_BYTES, gives_back=False)
 
     def open_existing(self, path: bytes) -> PosixExisting:
         """Open what exists, to compare it."""

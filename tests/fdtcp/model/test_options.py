@@ -4,7 +4,7 @@ import pytest
 
 from fdtcp.errors import UsageError
 from fdtcp.model.options import MEANINGLESS, choose, find_meaningless, parse_addresses
-from fdtcp.model.order import Checksum, Direct, OnExists, Policy, Resume, SameBy, Sync
+from fdtcp.model.order import Checksum, Direct, OnExists, Policy, Resume, SameBy, Sync, Verify
 
 
 def test_who_says_nothing_gets_the_default_policy() -> None:
@@ -19,6 +19,7 @@ def test_every_option_has_its_word() -> None:
             "checksum": "crc32",
             "sync": "file",
             "direct": "yes",
+            "verify": "disk",
             "on_exists": "overwrite",
             "same_by": "size",
             "streams": "4",
@@ -57,6 +58,7 @@ def test_every_option_has_its_word() -> None:
         writers=3,
         resume=Resume.REQUIRE,
         direct=Direct.YES,
+        verify=Verify.DISK,
     )
     assert options.source_addresses == ("192.0.2.1", "2001:db8::1")
     assert options.destination_addresses == ("192.0.2.2",)
@@ -133,3 +135,9 @@ def test_options_without_meaning_are_found() -> None:
 
 def test_addresses_are_numeric() -> None:
     assert parse_addresses("127.1.0.2, ::1") == ("127.1.0.2", "::1")
+
+
+@pytest.mark.parametrize("other", [{"checksum": "none"}, {"sync": "none"}])
+def test_what_cannot_be_had_together_is_refused(other: dict[str, str]) -> None:
+    with pytest.raises(UsageError, match="verify=disk"):
+        choose({"verify": "disk", **other})

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from fdtcp.errors import OptionRefused
-from fdtcp.model.order import OnExists, Policy
+from fdtcp.model.order import Checksum, Direct, OnExists, Policy, Sync, Verify
 from fdtd.site.config import load_config
-from fdtd.site.limits import Limit, Limits
+from fdtd.site.limits import Choice, Limit, Limits
 
 DEFAULTS = load_config("").limits
 
@@ -99,3 +99,25 @@ def test_limits_cover_what_the_file_shows() -> None:
         "readers",
         "writers",
     }
+
+
+def test_words_are_the_sites_where_nothing_is_said_and_the_users_where_he_may() -> None:
+    limits = replace(DEFAULTS, sync=Choice("file", True), direct=Choice("no", True), verify=Choice("disk", True))
+    assert limits.apply(Policy()) == replace(
+        DEFAULTS.apply(Policy()), sync=Sync.FILE, direct=Direct.NO, verify=Verify.DISK
+    )
+    assert limits.apply(Policy(direct=Direct.YES)).direct is Direct.YES
+    assert DEFAULTS.apply(Policy(sync=Sync.NONE)).sync is Sync.NONE
+
+
+def test_a_word_that_is_not_to_be_chosen_can_only_be_what_it_is() -> None:
+    limits = replace(DEFAULTS, verify=Choice("disk", False), sync=Choice("batch", False))
+    assert limits.apply(Policy(verify=Verify.DISK)).verify is Verify.DISK
+    with pytest.raises(OptionRefused, match="does not let users choose sync"):
+        limits.apply(Policy(sync=Sync.FILE))
+
+
+@pytest.mark.parametrize("wanted", [Policy(checksum=Checksum.NONE), Policy(sync=Sync.NONE)])
+def test_what_a_site_asks_for_cannot_be_made_impossible(wanted: Policy) -> None:
+    with pytest.raises(OptionRefused, match="verify=disk"):
+        replace(DEFAULTS, verify=Choice("disk", True)).apply(wanted)
