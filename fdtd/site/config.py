@@ -284,7 +284,9 @@ def _check_whole(settings: Settings, path: str) -> None:
             raise BadSettings(f"{path}: [paths] {name}: at least one directory is needed; / allows all")
     for part in fields(Limits):
         option = part.name
-        limit: Limit = getattr(settings.limits, option)
+        limit: Limit | Choice = getattr(settings.limits, option)
+        if isinstance(limit, Choice):
+            continue
         if (limit.max or option not in BOUNDS) and limit.min > limit.max:
             raise BadSettings(f"{path}: [limits] [{option}] min: {limit.min} is more than max, {limit.max}")
 
