@@ -98,6 +98,9 @@ def test_limits_cover_what_the_file_shows() -> None:
         "buffer_size",
         "readers",
         "writers",
+        "sync",
+        "direct",
+        "verify",
     }
 
 
