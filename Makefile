@@ -18,7 +18,7 @@ help:
 	@echo "make test       install what the tests need, run them all"
 	@echo "make test-long  the long forms as well"
 	@echo "make lint       format, style, types, import contracts"
-	@echo "make bench      compare with GridFTP, cp and iperf3 (installs them if run as root on Debian)"
+	@echo "make bench      a short comparison with GridFTP, rsync, xrdcp, rclone, cp, iperf3 ...: table, build/bench.json and .svg"
 	@echo "make install    as root: a storage host's programs, units and accounts, into $(PREFIX), /etc and /usr/libexec"
 	@echo "make docs       write the generated pages in docs/ anew"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -13,13 +12,13 @@ from typing import Final
 from benchmarks.metering import Meter
 from benchmarks.peers.base import HOST, Peer, measured
 from benchmarks.work import CLIENT, DESTINATION, SOURCE, Copy, Measurement, Work
+from fdtcp.cli.lab import account
 
 # fmt: off
 _SERVER: Final = (
     "globus-gridftp-server", "-allow-root", "-no-detach", "-port", "0", "-control-interface", HOST,
     "-data-interface", HOST,
 )
-_ANONYMOUS: Final = ("-aa", "-anonymous-user", "root")
 # fmt: on
 # What the server calls itself, rather than its address.
 _NAME: Final = "localhost"
@@ -81,7 +80,7 @@ class GridFtp(Peer):
         return measured(meter, work, data_s=seconds, timed_by="the server's transfer log")
 
     def _start(self, home: Path, options: Iterable[str]) -> tuple[int, int]:
-        access = () if self._is_gsi else _ANONYMOUS
+        access = () if self._is_gsi else ("-aa", "-anonymous-user", account())
         command = [*_SERVER, *access, "-config-base-path", home, *options]
         return self._serve(command, said=r"listening at \S*?:(\d+)\s", environment=self._environments[1])
 
@@ -97,7 +96,7 @@ def _certify(home: Path) -> tuple[dict[str, str], dict[str, str]]:
     proxy = ca.issue_proxy(user, str(home / "proxy"))
     chain, _ = ca.load(user)
     gridmap = home / "grid-mapfile"
-    gridmap.write_text(f'"{subject_dn(chain[0])}" {pwd.getpwuid(os.geteuid()).pw_name}\n')
+    gridmap.write_text(f'"{subject_dn(chain[0])}" {account()}\n')
     both = os.environ | {"X509_CERT_DIR": authority.certificates, "HOME": str(home)}
     server = both | {"X509_USER_CERT": host.cert_path, "X509_USER_KEY": host.key_path, "GRIDMAP": str(gridmap)}
     return both | {"X509_USER_PROXY": proxy.cert_path}, server

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -25,7 +26,8 @@ class Rsync(Peer):
     def prepare(self, places: Sequence[Path]) -> None:
         """Start a daemon; what its module may write is the last of the places."""
         config = self._directory() / "rsyncd.conf"
-        account = "uid = 0\ngid = 0\n"
+        # It would write as nobody.
+        account = "uid = 0\ngid = 0\n" if os.geteuid() == 0 else ""
         config.write_text(f"use chroot = no\n[{_MODULE}]\npath = {places[-1]}\nread only = no\n{account}")
         self._root = places[-1]
         command = ["rsync", "--daemon", "--no-detach", "--address", HOST, "--config", str(config)]
