@@ -75,9 +75,8 @@ def laid_out(files: Files, places: Places) -> Iterator[Copy]:
         names = tuple(f"{number:07}" for number in range(files.count))
         for number, name in enumerate(names):
             _write(source / name, files.size, number)
-        if files.source == DISK:
-            # Write-back in mid-measurement would be somebody's bad luck.
-            os.sync()
+            if files.source == DISK:
+                _sync(source / name)
         yield Copy(source, destination, names, files.count * files.size, files.is_durable)
 
 
@@ -116,6 +115,15 @@ def _is_cached(descriptor: int) -> bool:
     except OSError:
         return False  # EAGAIN; or a file system that cannot say
     return True
+
+
+def _sync(path: Path) -> None:
+    """Write a file back now: in mid-measurement it would be somebody's bad luck."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _make_empty(directory: Path) -> None:

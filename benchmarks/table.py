@@ -62,7 +62,7 @@ def format_standings(standings: Sequence[Standing]) -> str:
     for standing in standings:
         target, found = standing.target, standing.estimate
         figure = target.figure.title
-        row = [target.contest, target.ours, figure, target.text]
+        row = [target.contest, target.ours, figure, target.text_with(standing.peer)]
         if found is not None:
             row += [f"{found.median:.2f}", _interval(found), str(found.count)]
         else:
