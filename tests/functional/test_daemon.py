@@ -31,7 +31,7 @@ from fdtcp.contract import (
     Watch,
     WatchReply,
 )
-from fdtcp.errors import RemoteProblem, Side
+from fdtcp.errors import Phase, RemoteProblem, Side
 from fdtcp.model.order import DestinationFile, Outcome, Policy, ReleasedFile, SourceFile, State
 from fdtd.operation.admin import ask_status
 from fdtd.site.paths import partial_path
@@ -339,3 +339,27 @@ def test_about_is_answered_while_strangers_hold_connections(daemon: RunningDaemo
     finally:
         for stranger in strangers:
             stranger.close()
+
+
+def test_a_user_with_long_names_without_end_is_refused_and_the_daemon_stays_small(tmp_path: Path, pki: Pki) -> None:
+    directory = b"/".join([os.fsencode(tmp_path), *[b"x" * 200] * 17])
+
+    def files(first: int, prefix: bytes = b"a") -> tuple[DestinationFile, ...]:
+        return tuple(
+            DestinationFile(index, b"%s/%s%d" % (directory, prefix, index), 10, 0, 0o644, b"fdt://s/" + b"y" * 3000)
+            for index in range(first, first + 100)
+        )
+
+    limits = {"session": {"max_memory_per_user": "8MiB"}}
+    with RunningDaemon(tmp_path / "d", pki, sections=limits) as one, one.connect() as client:
+        before = psutil.Process(one.pid).memory_info().rss
+        first, second = uuid.uuid4().hex, uuid.uuid4().hex
+        client.ask(Expect(first, Policy(), (), files(0), False))
+        with pytest.raises(RemoteProblem) as caught:
+            for at in range(0, 100_000, 100):
+                client.ask(Expect(second, Policy(), (), files(at, b"b"), False))
+        problem = caught.value.problem(Side.DESTINATION, Phase.PREFLIGHT)
+        assert (problem.code, problem.retryable) == ("memory-full", True)
+        # Without a limit the last loop takes 700 MB; what calls take for a while comes on top of what is counted.
+        assert psutil.Process(one.pid).memory_info().rss - before < 200 * MIB
+        assert isinstance(client.ask(About()), AboutReply)
