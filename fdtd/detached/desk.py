@@ -52,9 +52,9 @@ if TYPE_CHECKING:
     from authsvc.identity import IdentityRules
 
 _JOB: Final = re.compile(r"[0-9a-f]{32}")
-# What a file takes in memory until its job has ended, beside its end at this daemon: 430 bytes as it was submitted and
-# 470 while it is driven (tracemalloc), and each name twice: read, and as it was written.
-FILE_BYTES: Final = 950
+# What a file takes in memory until its job has ended, beside its end at this daemon: 260 bytes as it was submitted, up
+# to 275 while it is driven (tracemalloc), and for a moment its names in both ways.
+FILE_BYTES: Final = 540
 # A key takes 46 ms of CPU.  As many at once as a user may have jobs, twice; then one in three seconds, 1.5 % of a core.
 KEYS_AT_ONCE: Final = 40
 KEY_EVERY_S: Final = 3.0

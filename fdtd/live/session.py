@@ -111,14 +111,14 @@ class LiveSession:
 
     def describe(self, files: Sequence[SourceFile], refused: Mapping[int, Problem]) -> Sequence[Found]:
         """Return what the reader found."""
-        with self._call(), self._share.held(costs.of_names(files)):
+        with self._call(), self._share.held(costs.of_names(files, "path")):
             self._share.grow(costs.of_sources(self.session.source.unknown(files)))
             self._perform(self.session.describe(files, refused))
             return self._wait(lambda: self.session.source.answers(files), ANSWER_TIMEOUT_S, "the reader's answer")
 
     def expect(self, files: Sequence[DestinationFile], refused: Mapping[int, Problem], last: bool) -> Sequence[Verdict]:
         """Return what the writer says; the files are written down before it can touch one."""
-        with self._call(), self._share.held(costs.of_names(files)):
+        with self._call(), self._share.held(costs.of_names(files, "path", "source")):
             if self.session.state in WORKING:
                 new = self.session.destination.unknown(files)
                 self._share.grow(costs.of_destinations(new))

@@ -32,7 +32,7 @@ from fdtd.site.paths import partial_path
 
 Row = TypeVar("Row", SourceFile, DestinationFile, ReleasedFile)
 
-# A job has up to a million files; more would not fit the daemon's memory for 100 sessions.
+# What one job may have; how much of the daemon's memory all of a user's may take is counted (`fdtd.site.memory`).
 MAX_FILES: Final = 1_000_000
 # "adler32:0a1b2c3d" and room for longer sums; and for what a storage promises.
 MAX_TEXT_CHARS: Final = 160

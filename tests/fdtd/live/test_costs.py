@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from fdtcp.contract import Expect as ExpectCall
 from fdtcp.contract import decode_request, encode_request
 from fdtcp.errors import MoverDied, Phase, Side
+from fdtcp.model.columns import Columns
 from fdtcp.model.order import (
     Action,
     DestinationFile,
@@ -101,3 +102,10 @@ def test_what_a_mover_adds_counts() -> None:
     assert costs.of_words(Expected(1, (Verdict(0, Action.SEND),))) == 0
     assert costs.of_words(Finals((Outcome(0, State.FAILED, 1, problem=problem), Outcome(1, State.DONE, 1)))) > 400
     assert costs.of_words(Kept((KeptPartial(b"/" + b"x" * 1000, 1),))) > 1000
+
+
+def test_names_of_a_call_count_however_they_came() -> None:
+    files = tuple(DestinationFile(n, b"/" + b"x" * 100, 1, 0, 0o644, b"y" * 50) for n in range(10))
+    assert costs.of_names(files, "path", "source") == costs.IN_A_CALL * 10 * 151
+    by_columns = costs.of_names(Columns.of(DestinationFile, files), "path", "source")
+    assert by_columns == costs.IN_A_CALL * 10 * 153  # each name ends with a byte
