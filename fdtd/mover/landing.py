@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from fdtcp.errors import DestinationExists, FdtError, Phase, Problem, Side
 from fdtcp.model.columns import Columns
-from fdtcp.model.order import Action, DestinationFile, Extent, KeptPartial, Outcome, Policy
+from fdtcp.model.order import Action, Checksum, DestinationFile, Extent, KeptPartial, Outcome, Policy
 from fdtcp.model.order import State as End
 from fdtd.mover.arrival import Arrival, State
 from fdtd.mover.commit import Item, Sheaf
@@ -187,7 +187,7 @@ class Landing:
         with self.lock:
             reply = self.receiver.written(stream.number, header.file, header.offset, value)
             holding = self.holdings.get(header.file)
-            if holding is not None and holding.partial.is_resumable:
+            if holding is not None and holding.partial.is_resumable and self.checksum.kind is not Checksum.NONE:
                 holding.fresh.append(Extent(header.offset, header.length, value))
             self.follow(header.file)
             return reply

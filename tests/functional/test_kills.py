@@ -152,8 +152,8 @@ class Data:
         hidden = {str(path) for path in self.to.glob(".*")} if self.to.exists() else set()
         assert hidden == known, "there is something that nobody knows of"
         assert {os.fsdecode(path) for path in registered} <= known, "something is registered that is not there"
-        # Without sums nothing tells that a part is one of this source's: it is not continued.
-        return {} if self.checksum is Checksum.NONE else journalled
+        assert not journalled or self.checksum is not Checksum.NONE, "kept, and nobody could go on from it"
+        return journalled
 
 
 def sweep(data: Data) -> dict[bytes, int]:

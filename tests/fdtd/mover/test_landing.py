@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fdtcp.errors import DestinationFailed, Phase, Side, SourceChanged, StreamsLost
-from fdtcp.model.order import Action, DestinationFile, Policy, State
+from fdtcp.model.order import Action, Checksum, DestinationFile, Policy, State
 from fdtd.mover.commit import Item, Sheaf
 from fdtd.mover.comparing import Comparing
 from fdtd.mover.frames import End, Entry, Header, Kind
@@ -22,6 +22,7 @@ from fdtd.mover.receiver import Reply
 from fdtd.mover.sheaves import Sheaves
 from fdtd.mover.smalls import Smalls
 from fdtd.mover.streams import StreamBroken
+from fdtd.mover.sums import sum_of
 from fdtd.storage.choose import ChosenDestinations
 from fdtd.storage.paths import Prefixes
 
@@ -231,3 +232,16 @@ def test_an_outcome_is_told_when_nothing_of_its_file_is_in_anybodys_hands(landin
     landing.not_written(stream, block(), void=True)
     assert [outcome.index for outcome in landing.take_outcomes()] == [0]
     assert not landing.take_outcomes()
+
+
+@pytest.mark.parametrize(("checksum", "noted"), [(Checksum.ADLER32, 1), (Checksum.NONE, 0)])
+def test_what_nobody_could_go_on_from_is_not_noted(
+    landing: Landing, tmp_path: Path, checksum: Checksum, noted: int
+) -> None:
+    landing.checksum = sum_of(checksum)
+    expect(landing, tmp_path / "file")
+    stream = FakeStream(1, landing)
+    assert landing.begin(stream, block(0, 10)) is not None
+    landing.written(stream, block(0, 10), 1)
+    assert len(landing.holdings[0].fresh) == noted
+    landing.fail(0, LOST)
