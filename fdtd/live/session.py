@@ -132,8 +132,12 @@ class LiveSession:
             if not self.session.is_listening:
                 ports = self._tools.ports.candidates(self.session.addresses)
                 self._perform(self.session.listen(ports, peers, secrets.token_bytes(32)))
-            endpoints = self._wait(lambda: self.session.endpoints or None, LISTEN_TIMEOUT_S, "a listening writer")
-            return PrepareReceiveReply(endpoints, self.session.secret, self.session.throttle.rate)
+            # Taken now: it is forgotten with the writer, which may end before we have looked again.
+            secret = self.session.secret
+            endpoints = self._wait(
+                lambda: (self.session.endpoints if secret else ()) or None, LISTEN_TIMEOUT_S, "a listening writer"
+            )
+            return PrepareReceiveReply(endpoints, secret, self.session.throttle.rate)
 
     def start_send(self, endpoints: tuple[Endpoint, ...], secret: bytes) -> None:
         """Let the reader connect."""

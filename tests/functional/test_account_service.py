@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,13 +71,13 @@ def test_a_service_that_hangs_holds_nobody_up_whose_account_is_known(
         daemon.connect().connection.close()
         service.freeze()
         waiting = threading.Thread(target=be_refused)
-        began = time.monotonic()
         waiting.start()
-        for _ in range(10):
+        served = 0
+        while waiting.is_alive() and served < 10:
             daemon.connect().connection.close()
-        assert time.monotonic() - began < 1.5
-        waiting.join(10)
-        assert time.monotonic() - began < 5
+            served += waiting.is_alive()
+        assert served, "who is known had to wait as long as the stranger"
+        waiting.join(30)
         service.thaw()
     assert refusals == ["accounts-unknown"]
 

@@ -46,6 +46,16 @@ def test_a_destination_answers_from_expect_to_the_last_outcome(make_rig: RigMake
     assert rig.state.outcomes(live.number, 0, 10) == list(first.outcomes)
 
 
+def test_the_secret_of_a_writer_that_has_ended_is_not_given_out_empty(make_rig: RigMaker) -> None:
+    rig = make_rig("committer")
+    live = rig.open()
+    live.expect([file(0)], {}, True)
+    assert len(live.prepare_receive(()).secret) == 32
+    assert live.wait_ended(LONG)
+    with pytest.raises(SessionOver):
+        live.prepare_receive(())
+
+
 def test_prepare_receive_twice_gives_the_same_answer_and_the_port_is_leased_once(make_rig: RigMaker) -> None:
     rig = make_rig("obedient")
     live = rig.open()
