@@ -52,6 +52,15 @@ class MemoryFull(FdtError):
     remedy_text = "retry when other jobs have ended, cut the job into smaller ones, or widen [session] in fdtd.conf"
 
 
+class StateFull(FdtError):
+    """As much is written down of this user's jobs, until he has read their outcomes, as the site allows."""
+
+    code = "state-full"
+    fault = Fault.SITE
+    retryable = True
+    remedy_text = "attach to earlier jobs to read their outcomes, or wait until those are forgotten"
+
+
 class DelegatingTooFast(FdtError):
     """This user has begun more delegations of late than a daemon makes keys for."""
 

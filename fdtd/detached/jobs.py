@@ -28,11 +28,12 @@ from fdtcp.model.order import Outcome, Policy, State
 from fdtcp.model.pfn import Pfn
 from fdtcp.model.transfer import Transfer
 from fdtcp.stages import Stage
+from fdtcp.units import format_size
 from fdtd.detached.channels import Openings
 from fdtd.detached.job import DetachedJob, Owner
 from fdtd.detached.loan import Loan
 from fdtd.detached.store import DetachedStore, StoredJob
-from fdtd.errors import DaemonLeaving, StateFailed, TooManySessions, UnknownSession
+from fdtd.errors import DaemonLeaving, StateFailed, StateFull, TooManySessions, UnknownSession
 from fdtd.sessions.machine import SessionKey
 from fdtd.site.config import Settings
 from fdtd.site.memory import Share
@@ -262,6 +263,8 @@ class DetachedJobs:
         mine = sum(job.owner.dn == owner.dn for job in running)
         if mine >= limits.max_sessions_per_user:
             raise TooManySessions(f"you have {mine} detached jobs at this daemon already", phase=Phase.PREPARE)
+        if (stored := self._store.stored_by(owner.dn)) > limits.max_state_per_user:
+            raise StateFull(f"{format_size(stored)} are written down of your detached jobs here", phase=Phase.PREPARE)
 
     def _check_owner(self, job: DetachedJob) -> None:
         """Stop a job whose owner would not be let in any more; a map that cannot be read now stops nobody."""

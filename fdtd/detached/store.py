@@ -36,8 +36,13 @@ CREATE TABLE IF NOT EXISTS outcomes (
     PRIMARY KEY (job, place)) WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS one_end ON outcomes (job, position);
 """
+# Beside its names: the numbers of a file, and its outcome.
+FILE_BYTES: Final = 150
 # Columns that came after files of this kind were in use.
-ADDED: Final = (("outcomes", "promise TEXT NOT NULL DEFAULT ''"),)
+ADDED: Final = (
+    ("outcomes", "promise TEXT NOT NULL DEFAULT ''"),
+    ("jobs", "stored INTEGER NOT NULL DEFAULT 0"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,11 @@ class DetachedStore(Database):
                 "INSERT INTO wanted VALUES (?, ?, ?, ?, ?)",
                 ((number, at, one.source, one.destination, one.literal) for at, one in enumerate(wanted)),
             )
+            db.execute(
+                "UPDATE jobs SET stored = files * ? + (SELECT coalesce(sum(length(source) + length(destination)), 0)"
+                " FROM wanted WHERE job = ?) WHERE id = ?",
+                (FILE_BYTES, number, number),
+            )
         return number
 
     def record(self, number: int, outcomes: Sequence[Outcome]) -> None:
@@ -88,6 +98,11 @@ class DetachedStore(Database):
                     "INSERT OR IGNORE INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     (number, place, one.index, *facts, problem_text(one.problem), one.promise),
                 ).rowcount
+
+    def stored_by(self, dn: str) -> int:
+        """Return how many bytes are written down of this user's files."""
+        ((size,),) = self.rows("SELECT coalesce(sum(stored), 0) FROM jobs WHERE dn = ?", (dn,))
+        return int(size)
 
     def renew(self, number: int, not_after: float) -> None:
         """Write down until when the job's new proxy lasts."""

@@ -15,7 +15,8 @@ from typing import Final
 from fdtcp.contract import MAX_CHUNK, MAX_WATCH_S, WatchReply
 from fdtcp.errors import FdtError, Phase, Side
 from fdtcp.model.order import DestinationFile, Policy
-from fdtd.errors import DaemonLeaving, SessionOver, StateFailed, TooManySessions
+from fdtcp.units import format_size
+from fdtd.errors import DaemonLeaving, SessionOver, StateFailed, StateFull, TooManySessions
 from fdtd.live.session import LiveSession
 from fdtd.live.tools import Tools
 from fdtd.sessions.machine import Session, SessionKey
@@ -63,7 +64,7 @@ class Registry:
     ) -> LiveSession:
         """Return the session, opened and its mover started if it is new.
 
-        Raises TooManySessions, DaemonLeaving, SessionOver, MoverNotStarted, MemoryFull, StateFailed.
+        Raises TooManySessions, StateFull, DaemonLeaving, SessionOver, MoverNotStarted, MemoryFull, StateFailed.
         """
         with self._lock:
             if (known := self._live.get(key)) is not None:
@@ -197,6 +198,8 @@ class Registry:
         mine = sum(other.dn == key.dn for other in running)
         if mine >= self._settings.max_sessions_per_user:
             raise TooManySessions(f"you have {mine} sessions at this daemon already", phase=Phase.PREPARE)
+        if (stored := self._state.stored_by(key.dn)) > self._settings.max_state_per_user:
+            raise StateFull(f"{format_size(stored)} are written down of your jobs here", phase=Phase.PREPARE)
 
     def _others(self, key: SessionKey) -> list[LiveSession]:
         """Return what else runs on that side for that owner."""

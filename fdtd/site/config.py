@@ -70,6 +70,7 @@ max_sessions = integer(min=1, default=100)
 max_sessions_per_user = integer(min=1, default=20)
 max_memory = memory(default="25%")
 max_memory_per_user = memory(default="10%")
+max_state_per_user = size(default="2GiB")
 outcomes_kept = duration(default="24h")
 [detached]
 allowed = boolean(default=yes)
@@ -206,6 +207,7 @@ class SessionSettings:
     max_sessions_per_user: int
     max_memory: int  # bytes
     max_memory_per_user: int
+    max_state_per_user: int
     outcomes_kept: float
 
 

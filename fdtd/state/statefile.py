@@ -46,7 +46,7 @@ CREATE TABLE IF NOT EXISTS leftovers (
     PRIMARY KEY (account, destination)) WITHOUT ROWID;
 """
 # Columns that came after files of this kind were in use.
-ADDED: Final = (("sessions", "scopes TEXT"),)
+ADDED: Final = (("sessions", "scopes TEXT"), ("sessions", "stored INTEGER NOT NULL DEFAULT 0"))
 # Rows of forgotten sessions go in bites, so that no call waits for a thousand of them; each is up to a thousand files.
 BITE: Final = 50
 
@@ -99,19 +99,22 @@ class StateFile(Database):
         if not rows:
             return
         indexes = rows.numbers("index")
+        packed = _pack(rows)
         with self.transaction() as db:
             db.execute(
-                "INSERT OR REPLACE INTO expected VALUES (?, ?, ?, ?)",
-                (session, min(indexes), max(indexes), _pack(rows)),
+                "INSERT OR REPLACE INTO expected VALUES (?, ?, ?, ?)", (session, min(indexes), max(indexes), packed)
             )
+            db.execute("UPDATE sessions SET stored = stored + ? WHERE id = ?", (len(packed), session))
 
     def record(self, session: int, account: str, position: int, outcomes: Sequence[Outcome]) -> None:
         """Write down what is final, from `position` on; what is in place has no leftovers any more."""
         rows = Columns.of(Outcome, outcomes)
         if not rows:
             return
+        packed = _pack(rows)
         with self.transaction() as db:
-            db.execute("INSERT INTO said VALUES (?, ?, ?, ?)", (session, position, len(rows), _pack(rows)))
+            db.execute("INSERT INTO said VALUES (?, ?, ?, ?)", (session, position, len(rows), packed))
+            db.execute("UPDATE sessions SET stored = stored + ? WHERE id = ?", (len(packed), session))
             if not db.execute("SELECT 1 FROM leftovers WHERE account = ? LIMIT 1", (account,)).fetchone():
                 return
             states = zip(rows.numbers("index"), rows.codes("state"), strict=True)
@@ -143,6 +146,11 @@ class StateFile(Database):
         where = "dn = ? AND account = ? AND job = ? AND side = ?"
         found = self._sessions(where, (key.dn, key.account, key.job, key.side.value))
         return found[0] if found else None
+
+    def stored_by(self, dn: str) -> int:
+        """Return how many bytes are written down of this user's files."""
+        ((size,),) = self.rows("SELECT coalesce(sum(stored), 0) FROM sessions WHERE dn = ?", (dn,))
+        return int(size)
 
     def unfinished(self) -> list[StoredSession]:
         """Return the sessions that did not end: at start-up, those of a daemon that was killed."""

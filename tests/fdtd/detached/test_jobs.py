@@ -17,7 +17,7 @@ from fdtcp.model.order import DestinationFile, Outcome, Policy, State
 from fdtd.detached.job import Owner
 from fdtd.detached.jobs import DetachedJobs, Submission
 from fdtd.detached.store import StoredJob
-from fdtd.errors import DaemonLeaving, StateFailed, TooManySessions, UnknownSession
+from fdtd.errors import DaemonLeaving, StateFailed, StateFull, TooManySessions, UnknownSession
 from fdtd.sessions.machine import SessionKey
 from fdtd.site.limits import Limit
 from tests.helpers.daemons import wait_until
@@ -208,3 +208,16 @@ def test_a_proxy_that_cannot_be_written_starts_nothing(room: Room, me: Submitter
     assert room.jobs.is_idle
     with pytest.raises(UnknownSession):
         me.follow("a" * 32)
+
+
+def test_who_has_filled_his_part_of_the_store_submits_nothing_new(room: Room) -> None:
+    room.jobs._settings = replace(room.settings, session=replace(room.settings.session, max_state_per_user=100))
+    room.pair.sizes = {b"/0": 1, b"/1": 1}
+    me = Submitter(room)
+    me.submit("a" * 32)
+    me.wait_ended("a" * 32)
+    with pytest.raises(StateFull):
+        me.submit("b" * 32)
+    room.jobs.forget(me.dn, "a" * 32)
+    me.submit("b" * 32)
+    me.wait_ended("b" * 32)

@@ -9,7 +9,7 @@ import pytest
 
 from fdtcp.errors import Side
 from fdtcp.model.order import SetRate, State
-from fdtd.errors import DaemonLeaving, SessionOver, TooManySessions
+from fdtd.errors import DaemonLeaving, SessionOver, StateFull, TooManySessions
 from tests.fdtd.conftest import RigMaker, file
 from tests.helpers.daemons import wait_until
 
@@ -165,3 +165,19 @@ def test_a_bug_in_one_session_ends_that_one_only(
     assert "event=session-failed" in caplog.text
     with pytest.raises(SessionOver):
         rig.open(key=bad.key)
+
+
+def test_who_has_filled_his_part_of_the_state_file_opens_nothing_new(make_rig: RigMaker) -> None:
+    rig = make_rig("obedient", max_state_per_user=100)
+    first = rig.open()
+    first.expect([file(index) for index in range(10)], {}, False)
+    with pytest.raises(StateFull) as caught:
+        rig.open()
+    assert caught.value.retryable
+    first.expect([file(10)], {}, True)  # what is open goes on
+    rig.open(key=rig.key(dn="/CN=somebody else"))
+    first.abort(False)
+    assert first.wait_ended(20.0)
+    first.finish()
+    assert wait_until(lambda: first not in rig.registry.all())
+    rig.open()

@@ -150,3 +150,16 @@ def test_the_file_is_not_for_everybody(state: StateFile) -> None:
 def test_a_directory_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(StateFailed, match="fdtd"):
         StateFile(str(tmp_path / "nowhere"))
+
+
+def test_what_is_written_down_of_a_user_is_known_until_it_is_forgotten(state: StateFile) -> None:
+    assert state.stored_by(KEY.dn) == 0
+    number = state.open_session(KEY, 0.0)
+    state.expect(number, [file(0), file(1)])
+    expected = state.stored_by(KEY.dn)
+    assert expected > len(NAMES[0]) + len(NAMES[1])
+    state.record(number, "me", 0, [Outcome(0, State.DONE, 10)])
+    assert state.stored_by(KEY.dn) > expected
+    assert state.stored_by("/CN=somebody else") == 0
+    state.forget(number)
+    assert state.stored_by(KEY.dn) == 0
