@@ -15,7 +15,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -25,18 +25,18 @@ from benchmarks.contest import Contest, Result, hold
 from benchmarks.data import Places
 from benchmarks.suites import CONGESTION, DEFAULT, QUICK, SUITES, Scale
 from benchmarks.table import format_result, format_scaling, format_standings
-from benchmarks.targets import OURS, is_wanted, judge
+from benchmarks.targets import OURS, Standing, is_wanted, judge
 from fdtcp.units import parse_size
 
 PAIRS: Final = 7
 QUICK_PAIRS: Final = 3
+# What shells say of a program that was interrupted.
+INTERRUPTED: Final = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Hold the contests; print tables, write JSON and a picture.  Returns 0 whatever the figures are."""
+    """Hold the contests; print tables, write JSON and a picture.  Returns 0 whatever the figures are, or 130."""
     options = _parse(arguments)
-    # Whoever ends a long run by a signal means its servers and its gigabytes in memory, too: as for Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     facts = {"network": network.enter(options.congestion or CONGESTION), **machine.facts()}
     facts["seed"] = seed = options.seed if options.seed is not None else int(time.time())
     chance = random.Random(seed)  # noqa: S311  # the order of the runs, no secret
@@ -44,26 +44,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results: dict[str, Result] = {}
     packages: set[str] = set()
     facts["began"] = began = time.time()
-    with closing(_contests(options)) as contests:
-        for contest in contests:
-            packages.update(package for peer in contest.peers for package in peer.packages)
-            results[contest.name] = hold(contest, places, options.pairs, chance, _say)
-            if len(contest.peers) > 1:
-                print(f"{format_result(results[contest.name])}\n", flush=True)
+    code = 0
+    try:
+        with closing(_contests(options)) as contests:
+            for contest in contests:
+                packages.update(package for peer in contest.peers for package in peer.packages)
+                results[contest.name] = hold(contest, places, options.pairs, chance, _say)
+                if len(contest.peers) > 1:
+                    print(f"{format_result(results[contest.name])}\n", flush=True)
+    except KeyboardInterrupt:
+        # Half an hour of measurements is not thrown away with the contest that was under way.
+        _say("interrupted; the contests that were whole:")
+        code = INTERRUPTED
     facts["seconds"] = round(time.time() - began, 1)
     standings = judge(results)
-    alone = [result for result in results.values() if result.labels() == [OURS]]
-    if alone:
-        print(f"{format_scaling(alone)}\n")
-    if standings:
-        print(format_standings(standings))
+    _tell(results, standings)
     if options.json:
         plain = record.encode(facts, machine.versions(packages), results.values(), standings)
         _write(options.json, json.dumps(plain, indent=1) + "\n")
     if options.svg:
         title = f"fdtcp beside its peers, {time.strftime('%Y-%m-%d')}"
         _write(options.svg, picture.draw(title, picture.subtitle_of(facts), list(results.values()), standings))
-    return 0
+    return code
+
+
+def _tell(results: Mapping[str, Result], standings: Sequence[Standing]) -> None:
+    """Print what is about several contests."""
+    alone = [result for result in results.values() if result.labels() == [OURS]]
+    if alone:
+        print(f"{format_scaling(alone)}\n")
+    if standings:
+        print(format_standings(standings))
 
 
 def _write(name: str, text: str) -> None:
@@ -122,4 +133,6 @@ def _contests(options: argparse.Namespace) -> Generator[Contest, None, None]:
 
 
 if __name__ == "__main__":
+    # Whoever ends a long run by a signal means its servers and its gigabytes in memory, too: as for Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

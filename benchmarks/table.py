@@ -12,13 +12,15 @@ from benchmarks.figures import Figure
 from benchmarks.ratios import Estimate
 from benchmarks.targets import OURS, Standing
 
+# Figures of contests in which bytes do not count.
+_BY_FILE = (Figure.FILES, Figure.WHOLE)
 _COSTS = (Figure.SOURCE_CPU, Figure.DESTINATION_CPU, Figure.CLIENT_CPU)
 
 
 def format_result(result: Result) -> str:
     """Return the table of one contest."""
     figure = result.figure
-    is_by_file = figure in (Figure.FILES, Figure.WHOLE)
+    is_by_file = figure in _BY_FILE
     costs = (Figure.FILE_CPU,) if is_by_file else _COSTS
     header = ["program", figure.title, "90 %", "data phase", "whole"]
     header += ["CPU"] if is_by_file else ["source", "dest.", "client"]
@@ -39,12 +41,12 @@ def format_result(result: Result) -> str:
 
 def format_scaling(results: Sequence[Result]) -> str:
     """Return one table of contests that only we were in: what each more stream and each more file costs."""
-    rows = [["contest", "rate", "CPU", "per", "source", "dest.", "client", "peak"]]
+    rows = [["contest", "median", "CPU", "per", "source", "dest.", "client", "peak"]]
     for result in results:
         found = {one: estimate for one in Figure if (estimate := result.estimate(OURS, one)) is not None}
         if not found:
             continue
-        is_by_file = result.figure is Figure.FILES
+        is_by_file = result.figure in _BY_FILE
         cost = found[Figure.FILE_CPU] if is_by_file else found[Figure.CPU]
         row = [result.name, result.figure.format(found[result.figure].median)]
         row += [_bare(Figure.FILE_CPU if is_by_file else Figure.CPU, cost), "file, us" if is_by_file else "GB, s"]

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from benchmarks.figures import Figure
-from benchmarks.table import format_result, format_standings
+from benchmarks.table import format_result, format_scaling, format_standings
 from benchmarks.targets import judge
 from tests.benchmarks.conftest import Make
 
@@ -45,3 +45,16 @@ def test_standings_say_what_is_to_be_reached_and_how_it_stands(make_result: Make
     line = next(line for line in table.splitlines() if ">= 0.85 x cp" in line)
     assert line.split()[-4:] == ["0.90", "0.90..0.90", "1", "met"]
     assert "not measured" in table
+
+
+def test_contests_of_ours_alone_are_one_table(make_result: Make) -> None:
+    streams = make_result("streams-4", fdtcp=[1.0])
+    files = make_result("files-1000", Figure.FILES, files=1000, fdtcp=[1.0])
+    tiny = make_result("tiny", Figure.WHOLE, fdtcp=[0.25])
+    failed = make_result("files-1", Figure.FILES)
+    _, _, *lines = format_scaling([streams, files, tiny, failed]).splitlines()
+    assert [line.split() for line in lines] == [
+        ["streams-4", "1.00", "GB/s", "0.80", "GB,", "s", "0.10", "0.50", "0.20", "70"],
+        ["files-1000", "1,000", "files/s", "800", "file,", "us", "0.10", "0.50", "0.20", "70"],
+        ["tiny", "0.500", "s", "800,000", "file,", "us", "0.10", "0.50", "0.20", "70"],
+    ]
