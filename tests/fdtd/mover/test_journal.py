@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from fdtcp.model.order import Checksum, Extent
 from fdtd.mover.journal import Identity, decode_journal, encode_anew, encode_records, encode_start, merge
 from fdtd.mover.sums import sum_of
+from fdtd.storage.names import journal_name, partial_name
 
 IDENTITY = Identity(b"fdt://h:1/\xff name\n", 1 << 30, 123456789, Checksum.ADLER32, 42)
 EXTENTS = [Extent(0, 100, 1), Extent(100, 50, 2), Extent(1000, 10, 3)]
@@ -81,3 +84,15 @@ def test_neighbours_are_merged() -> None:
     values = [adler.update(part, 1) for part in parts]
     merged = merge([Extent(0, 3, values[0]), Extent(3, 4, values[1]), Extent(9, 1, values[2])], adler)
     assert merged == (Extent(0, 7, adler.update(b"abcdefg", 1)), Extent(9, 1, values[2]))
+
+
+def test_the_protocol_document_shows_what_we_write() -> None:
+    text = (Path(__file__).parents[3] / "docs/protocol.md").read_text()
+    assert all(f"`{name.decode()}`" in text for name in (partial_name(b"file"), journal_name(b"file")))
+    shown = bytes.fromhex(
+        "".join(re.findall(r"^    ([0-9a-f ]+)$", text.rpartition("noted the last MiB")[2], re.MULTILINE))
+    )
+    identity = Identity(b"fdt://h:8444/\xff", 5 << 20, 10**18, Checksum.ADLER32, 42)
+    last = Extent(4 << 20, 1 << 20, 0x0A1B2C3D)
+    assert shown == encode_start(identity) + encode_records([Extent(0, 4 << 20, 0x00400001)]) + encode_anew([last])
+    assert decode_journal(shown, identity) == [last]
