@@ -11,19 +11,19 @@ from typing import Final
 
 from fdtcp import contract
 from fdtcp.contract import (
+    Connect,
     Describe,
     DescribeReply,
     Done,
     Expect,
     ExpectReply,
-    PrepareReceive,
-    PrepareReceiveReply,
+    Listen,
+    ListenReply,
     Release,
     Reply,
     Request,
     SetRate,
     SourceGone,
-    StartSend,
     Watch,
 )
 from fdtcp.ends import End
@@ -31,6 +31,7 @@ from fdtcp.errors import ProtocolViolation, Side
 from fdtcp.model.ledger import Ledger
 from fdtcp.model.options import Options
 from fdtcp.model.order import Outcome
+from fdtcp.model.policy import Encrypt
 from fdtcp.model.transfer import Transfer
 from fdtcp.rates import Rates
 
@@ -47,8 +48,10 @@ class Agenda:
         self.is_started = False
         self._job = job
         self._options = options
-        self._peers: tuple[str, ...] = ()
-        self._prepared: PrepareReceiveReply | None = None
+        self._listener = options.policy.listener
+        self._addresses: dict[Side, tuple[str, ...]] = {}
+        self._is_encrypted = options.policy.encrypt is Encrypt.YES
+        self._prepared: ListenReply | None = None
 
     def next_call(self, end: End, now: float) -> Request | None:
         """Return what to ask that end, which is free; None if there is nothing to ask before the next glance."""
@@ -84,18 +87,18 @@ class Agenda:
         """
         match request, reply:
             case Describe(), DescribeReply():
-                self._peers = self._peers or reply.addresses
+                self._note_end(Side.SOURCE, reply)
                 return "described", self.ledger.note_found(request.files, reply.found)
             case Expect(), ExpectReply():
+                self._note_end(Side.DESTINATION, reply)
                 self.ledger.note_verdicts(request.files, reply.verdicts)
                 return "expected" if request.files else "writer ready", ()
-            case PrepareReceive(), PrepareReceiveReply():
-                if not 0 < len(reply.endpoints) <= contract.MAX_ENDPOINTS:
-                    raise ProtocolViolation(f"the destination listens on {len(reply.endpoints)} endpoints")
+            case Listen(), ListenReply():
+                self._check_prepared(reply)
                 self._prepared = reply
-                self.rates.note(Side.DESTINATION, reply.rate)
+                self.rates.note(self._listener, reply.rate)
                 return "prepared", ()
-            case StartSend(), Done():
+            case Connect(), Done():
                 self.is_started = True
                 return "started", ()
             case SetRate(), Done():
@@ -107,14 +110,37 @@ class Agenda:
                 return "told of the loss", ()
         raise ProtocolViolation(f"{type(reply).__name__} is no answer to {type(request).__name__}")
 
+    def _note_end(self, side: Side, reply: DescribeReply | ExpectReply) -> None:
+        self._addresses.setdefault(side, reply.addresses)
+        self._is_encrypted = self._is_encrypted or reply.encrypts
+
+    def _check_prepared(self, reply: ListenReply) -> None:
+        if not 0 < len(reply.endpoints) <= contract.MAX_ENDPOINTS:
+            raise ProtocolViolation(f"the {self._listener} listens on {len(reply.endpoints)} endpoints")
+        if len(reply.fingerprint) not in (0, contract.FINGERPRINT_BYTES):
+            raise ProtocolViolation(f"the {self._listener} has a fingerprint of {len(reply.fingerprint)} bytes")
+        if self._is_encrypted and not reply.fingerprint:
+            raise ProtocolViolation(f"the {self._listener} was asked for encrypted streams and listens for plain ones")
+
+    def _next_of_crossing(self, side: Side) -> Request | None:
+        """Return the call that makes that end listen, or connect, if it is its turn."""
+        if side is self._listener:
+            if not self.ledger.needs_data or self._prepared is not None:
+                return None
+            peer = Side.DESTINATION if side is Side.SOURCE else Side.SOURCE
+            return Listen(self._job, self._addresses.get(peer, ()), side, self._is_encrypted)
+        ready = self._prepared
+        if ready is None or self.is_started:
+            return None
+        return Connect(self._job, ready.endpoints, ready.secret, side, ready.fingerprint)
+
     def _next_of_source(self) -> Request | None:
-        if self._prepared is not None and not self.is_started:
-            return StartSend(self._job, self._prepared.endpoints, self._prepared.secret)
+        if (request := self._next_of_crossing(Side.SOURCE)) is not None:
+            return request
         if self.is_started and (chunk := self.ledger.next_to_release()) is not None:
             return Release(self._job, *chunk)
-        # The source must be free when the streams can be opened, and need not be far ahead of the destination.
-        is_wanted_free = self.ledger.needs_data and not self.is_started
-        if not is_wanted_free and not self.ledger.is_ahead and (files := self.ledger.next_to_describe()):
+        # Who connects must be free when the streams can be opened; the source need not be far ahead.
+        if not self._is_wanted_free and not self.ledger.is_ahead and (files := self.ledger.next_to_describe()):
             return Describe(self._job, self._options.policy, self._options.source_addresses, files)
         return None
 
@@ -122,8 +148,13 @@ class Agenda:
         addresses = self._options.destination_addresses
         if not end.has_session:
             return Expect(self._job, self._options.policy, addresses, (), last=False)
-        if self.ledger.needs_data and self._prepared is None:
-            return PrepareReceive(self._job, self._peers)
-        if (chunk := self.ledger.next_to_expect()) is not None:
+        if (request := self._next_of_crossing(Side.DESTINATION)) is not None:
+            return request
+        is_kept_free = self._is_wanted_free and self._listener is Side.SOURCE
+        if not is_kept_free and (chunk := self.ledger.next_to_expect()) is not None:
             return Expect(self._job, self._options.policy, addresses, *chunk)
         return None
+
+    @property
+    def _is_wanted_free(self) -> bool:
+        return self.ledger.needs_data and not self.is_started

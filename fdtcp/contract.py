@@ -42,6 +42,7 @@ MAX_CHUNK_BYTES: Final = 2 << 20
 # A call to watch returns after this many seconds at the latest, with or without news.
 MAX_WATCH_S: Final = 1.0
 MAX_ENDPOINTS: Final = 16
+FINGERPRINT_BYTES: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +75,11 @@ class Describe:
 
 @dataclass(frozen=True, slots=True)
 class DescribeReply:
-    """One Found for each file, and the addresses from which this end will connect."""
+    """One Found for each file, the addresses of this end's streams, and whether its site wants them encrypted."""
 
     found: Sequence[Found]
     addresses: tuple[str, ...]
+    encrypts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,35 +95,48 @@ class Expect:
 
 @dataclass(frozen=True, slots=True)
 class ExpectReply:
-    """One Verdict for each file; those with a problem also become FAILED outcomes."""
+    """One Verdict for each file; those with a problem also become FAILED outcomes.  The others as in DescribeReply."""
 
     verdicts: Sequence[Verdict]
+    addresses: tuple[str, ...] = ()
+    encrypts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class PrepareReceive:
-    """To the destination: listen on the data addresses for streams from `peers` (numeric; empty: any)."""
+class Listen:
+    """To the end that listens, `side`: on its data addresses, for streams from `peers` (numeric; empty: any).
+
+    That is the destination, or the source if the policy is `reverse`.  `encrypt`: the other end, or the user, wants it.
+    """
 
     job: str
     peers: tuple[str, ...]
+    side: Side = Side.DESTINATION
+    encrypt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class PrepareReceiveReply:
-    """Where to connect, and the job's one-time secret, which proves both ends of each stream."""
+class ListenReply:
+    """Where to connect, and the job's one-time secret, which proves both ends of each stream.
+
+    `fingerprint` is the SHA-256 of the certificate that will be shown there; empty if streams are not encrypted.
+    """
 
     endpoints: tuple[Endpoint, ...]
     secret: bytes = field(repr=False)
     rate: int | None = None  # as in WatchReply
+    fingerprint: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
-class StartSend:
-    """To the source: open the streams."""
+class Connect:
+    """To the end that connects, `side`: open the streams, with what the other end has answered to Listen."""
 
     job: str
     endpoints: tuple[Endpoint, ...]
     secret: bytes = field(repr=False)
+    side: Side = Side.SOURCE
+    fingerprint: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,18 +215,16 @@ class Done:
     """The answer to calls that have nothing to say."""
 
 
-Request = (
-    About | Describe | Expect | PrepareReceive | StartSend | Release | SetRate | Watch | SourceGone | Finish | Abort
-)
-Reply = AboutReply | DescribeReply | ExpectReply | PrepareReceiveReply | WatchReply | Done
+Request = About | Describe | Expect | Listen | Connect | Release | SetRate | Watch | SourceGone | Finish | Abort
+Reply = AboutReply | DescribeReply | ExpectReply | ListenReply | WatchReply | Done
 
 CALLS: Final = CallTable[Request, Reply](
     {
         "about": (About, AboutReply),
         "describe": (Describe, DescribeReply),
         "expect": (Expect, ExpectReply),
-        "prepare_receive": (PrepareReceive, PrepareReceiveReply),
-        "start_send": (StartSend, Done),
+        "listen": (Listen, ListenReply),
+        "connect": (Connect, Done),
         "release": (Release, Done),
         "set_rate": (SetRate, Done),
         "watch": (Watch, WatchReply),

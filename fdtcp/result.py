@@ -170,6 +170,7 @@ def _encode_job(job: JobResult) -> dict[str, Any]:  # Any: plain values for JSON
         "moved": job.progress.moved,
         "rate": round(job.progress.moved / job.seconds, 1) if job.seconds > 0 else 0.0,
         "problems": [_encode_problem(problem) for problem in job.problems],
+        "encrypted": bool(job.progress.streams) and all(stream.cipher for stream in job.progress.streams),
         "streams": [
             {
                 "stream": stream.stream,
@@ -177,6 +178,7 @@ def _encode_job(job: JobResult) -> dict[str, Any]:  # Any: plain values for JSON
                 "remote": stream.remote,
                 "moved": stream.moved,
                 "alive": stream.alive,
+                "cipher": stream.cipher,
             }
             for stream in job.progress.streams
         ],

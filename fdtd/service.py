@@ -18,25 +18,26 @@ from typing import TYPE_CHECKING, Any, Final
 from authsvc.errors import TokenRefused
 from fdtcp.contract import (
     CONTRACT_VERSION,
+    FINGERPRINT_BYTES,
     MAX_CHUNK,
     MAX_CHUNK_BYTES,
     Abort,
     About,
     AboutReply,
+    Connect,
     Describe,
     DescribeReply,
     Done,
     Expect,
     ExpectReply,
     Finish,
-    PrepareReceive,
-    PrepareReceiveReply,
+    Listen,
+    ListenReply,
     Release,
     Reply,
     Request,
     SetRate,
     SourceGone,
-    StartSend,
     Watch,
     WatchReply,
     decode_request,
@@ -117,10 +118,10 @@ class Service:
                 return self._describe(SessionKey(dn, account, request.job, Side.SOURCE), request, grant)
             case Expect():
                 return self._expect(SessionKey(dn, account, request.job, Side.DESTINATION), request, grant)
-            case PrepareReceive():
-                return self._prepare_receive(SessionKey(dn, account, request.job, Side.DESTINATION), request, grant)
-            case StartSend():
-                return self._start_send(SessionKey(dn, account, request.job, Side.SOURCE), request, grant)
+            case Listen():
+                return self._listen(SessionKey(dn, account, request.job, request.side), request, grant)
+            case Connect():
+                return self._connect(SessionKey(dn, account, request.job, request.side), request, grant)
             case Release():
                 _check_chunk(request.files)
                 key = SessionKey(dn, account, request.job, Side.SOURCE)
@@ -159,7 +160,7 @@ class Service:
         paths = _paths_of(files)
         live = self._open(key, request.policy, request.addresses, grant)
         refused = _refused(self._paths[key.side].limited_to(_scopes(grant, key.side)), paths, files)
-        return DescribeReply(live.describe(files, refused), live.addresses)
+        return DescribeReply(live.describe(files, refused), live.addresses, live.encrypts)
 
     def _expect(self, key: SessionKey, request: Expect, grant: Grant | None) -> ExpectReply:
         files = Columns.of(DestinationFile, request.files)
@@ -170,29 +171,43 @@ class Service:
         live = self._open(key, request.policy, request.addresses, grant)
         # Nobody's session is stopped for files that this one may not have.
         self._registry.take_over(key, without(files, refused))
-        return ExpectReply(live.expect(files, refused, request.last))
+        verdicts = live.expect(files, refused, request.last)
+        return ExpectReply(verdicts, live.addresses, live.encrypts)
 
-    def _prepare_receive(self, key: SessionKey, request: PrepareReceive, grant: Grant | None) -> PrepareReceiveReply:
+    def _listen(self, key: SessionKey, request: Listen, grant: Grant | None) -> ListenReply:
         if len(request.peers) > MAX_ADDRESSES:
             raise ProtocolViolation(f"{len(request.peers)} peers; at most {MAX_ADDRESSES} are allowed")
         try:
             peers = tuple(str(parse_address(peer)) for peer in request.peers)
         except ValueError as exc:
             raise ProtocolViolation(f"peers are numeric addresses: {exc}") from exc
-        return self._require(key, grant).prepare_receive(peers)
-
-    def _start_send(self, key: SessionKey, request: StartSend, grant: Grant | None) -> Done:
+        self._check_encryption(is_wanted=request.encrypt)
         live = self._require(key, grant)
+        if key.side is not live.session.policy.listener:
+            raise ProtocolViolation(f"in this job the {key.side} does not listen")
+        return live.listen(peers, encrypt=request.encrypt)
+
+    def _connect(self, key: SessionKey, request: Connect, grant: Grant | None) -> Done:
+        live = self._require(key, grant)
+        if key.side is live.session.policy.listener:
+            raise ProtocolViolation(f"in this job the {key.side} does not connect")
         if len(request.secret) != SECRET_BYTES:
             raise ProtocolViolation(f"a secret has {SECRET_BYTES} bytes")
+        if len(request.fingerprint) not in (0, FINGERPRINT_BYTES):
+            raise ProtocolViolation(f"a fingerprint has {FINGERPRINT_BYTES} bytes")
+        self._check_encryption(is_wanted=bool(request.fingerprint))
+        if live.encrypts and not request.fingerprint:
+            raise OptionRefused(
+                f"the {key.side} wants encrypted streams and the other end has plain ones", phase=Phase.PREPARE
+            )
         data = self._settings.data
         why = why_refused(request.endpoints, data.peers, () if data.peers else data_networks(data.interfaces))
         if why is not None:
             _log.warning("event=endpoint-refused job=%s dn=%r reason=%r", key.job, key.dn, why)
             raise EndpointRefused(
-                "the site of the source does not send to an endpoint of the destination", phase=Phase.PREPARE
+                f"the site of the {key.side} does not connect to an endpoint of the other end", phase=Phase.PREPARE
             )
-        live.start_send(request.endpoints, request.secret)
+        live.connect(request.endpoints, request.secret, request.fingerprint)
         return Done()
 
     def _set_rate(self, keys: Sequence[SessionKey], rate: int, grant: Grant | None) -> Done:
@@ -206,6 +221,10 @@ class Service:
         for live in found:
             live.set_limit(limit)
         return Done()
+
+    def _check_encryption(self, *, is_wanted: bool) -> None:
+        if is_wanted and self._settings.limits.encrypt.is_forbidden:
+            raise OptionRefused("this site does not allow encrypted streams", phase=Phase.PREPARE)
 
     def _watch(self, keys: Sequence[SessionKey], request: Watch, grant: Grant | None) -> WatchReply:
         if request.cursor < 0:

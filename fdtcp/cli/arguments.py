@@ -80,7 +80,7 @@ def parse_arguments(arguments: Sequence[str]) -> CommandLine:
             remedy="give two, or a --copyjobfile; fdtcp --help shows what can be said",
         )
     _check_detached(found)
-    given = {name: found[name] for name in (*_NEW, *OLD_OPTIONS) if found.get(name) is not None}
+    given = {name: found[name] for name in (*_NEW, *_FLAGS, *OLD_OPTIONS) if found.get(name) is not None}
     return CommandLine(
         pair=(names[0], names[1]) if names else None,
         copyjob=copyjob,
@@ -187,6 +187,15 @@ _NEW: Final = {
     "destination_addresses": ("A,B", "use only these data addresses of the destination"),
 }
 
+# Flags that are words of an option which the configuration knows, too.
+_FLAGS: Final = {
+    "encrypt": {
+        "--encrypt": ("yes", "encrypt the data streams (default: as the sites say)"),
+        "--no-encrypt": ("no", "do not, where the sites leave it to users"),
+    },
+    "reverse": {"--reverse": ("yes", "let the destination connect to the source: for firewalls that want it so")},
+}
+
 
 def add_common(parser: argparse.ArgumentParser, which: str) -> None:
     """Add what every command takes; `which` daemon has to let us in, "a" or "the"."""
@@ -233,6 +242,9 @@ def _build() -> argparse.ArgumentParser:
     how = parser.add_argument_group("how files are moved")
     for name, (metavar, text) in _NEW.items():
         how.add_argument(f"--{name.replace('_', '-')}", dest=name, metavar=metavar, help=text)
+    for name, flags in _FLAGS.items():
+        for flag, (word, text) in flags.items():
+            how.add_argument(flag, dest=name, action="store_const", const=word, help=text)
     old = parser.add_argument_group("options of the ancestor")
     old.add_argument("--customClientIP", metavar="A,B", help="as --source-addresses")
     old.add_argument("--customServerIP", metavar="A,B", help="as --destination-addresses")

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from fdtcp.errors import UsageError
 from fdtcp.model.order import Checksum, Direct, OnExists, Policy, Resume, SameBy, Sync, Verify
+from fdtcp.model.policy import Encrypt
 from fdtcp.units import KIB, MIB, parse_duration, parse_size
 
 # FDT's I/O buffers are what our blocks are; a block outside of these would be refused by most sites, and an old
@@ -136,6 +137,8 @@ PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {  # Any: each option has a
     "keep_partials": _yes_no,
     "stall_timeout": parse_duration,
     "connect_timeout": parse_duration,
+    "encrypt": _one_of(Encrypt),
+    "reverse": _yes_no,
     "source_addresses": parse_addresses,
     "destination_addresses": parse_addresses,
 }

@@ -158,6 +158,7 @@ class StreamProgress:
     remote: str
     moved: int
     alive: bool
+    cipher: str = ""  # what encrypts it, empty if nothing does
 
 
 @dataclass(frozen=True, slots=True)

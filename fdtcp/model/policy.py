@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from fdtcp.errors import Side
+
 
 class Checksum(StrEnum):
     """End-to-end checksums: those whose values of blocks can be combined into the file's without a second read."""
@@ -58,6 +60,14 @@ class SameBy(StrEnum):
     TIME = "time"  # size and modification time, to the nanosecond: what a transfer of ours has set
 
 
+class Encrypt(StrEnum):
+    """Whether the data streams are encrypted."""
+
+    SITE = "site"  # if either site says so
+    YES = "yes"
+    NO = "no"
+
+
 class Resume(StrEnum):
     """What becomes of what an earlier attempt has left: it is continued where it can be, removed, or never lost."""
 
@@ -91,6 +101,8 @@ class Policy:
     resume: Resume = Resume.AUTO
     direct: Direct = Direct.AUTO
     verify: Verify = Verify.FLIGHT
+    encrypt: Encrypt = Encrypt.SITE
+    reverse: bool = False  # the destination connects to the source
 
     @property
     def is_consistent(self) -> bool:
@@ -116,3 +128,8 @@ class Policy:
         if self.verify is Verify.DISK and self.sync is Sync.NONE:
             return "verify=disk reads what was synced, and sync=none syncs nothing"
         return ""
+
+    @property
+    def listener(self) -> Side:
+        """Which end listens for streams; the other one connects."""
+        return Side.SOURCE if self.reverse else Side.DESTINATION

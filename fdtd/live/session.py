@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final, TypeVar
 
-from fdtcp.contract import MAX_CHUNK, MAX_WATCH_S, PrepareReceiveReply, WatchReply
+from fdtcp.contract import MAX_CHUNK, MAX_WATCH_S, ListenReply, WatchReply
 from fdtcp.errors import Abandoned, FdtError, Phase, Problem, Side
 from fdtcp.model.columns import Columns
 from fdtcp.model.order import (
@@ -31,8 +31,10 @@ from fdtcp.model.order import (
     SourceFile,
     Verdict,
 )
+from fdtcp.model.policy import Encrypt
 from fdtd.errors import MoverSlow, SessionOver, StateFailed
 from fdtd.live import costs
+from fdtd.live.ephemeral import Ephemeral, make_ephemeral
 from fdtd.live.tools import Tools, transfer_log
 from fdtd.operation.monitoring import progress_record
 from fdtd.processes.launcher import LAUNCH_TIMEOUT_S
@@ -126,23 +128,30 @@ class LiveSession:
             self._perform(self.session.expect(files, refused, last))
             return self._wait(lambda: self.session.destination.answers(files), ANSWER_TIMEOUT_S, "the writer's answer")
 
-    def prepare_receive(self, peers: tuple[str, ...]) -> PrepareReceiveReply:
-        """Return where the writer listens, and the secret."""
+    def listen(self, peers: tuple[str, ...], *, encrypt: bool = False) -> ListenReply:
+        """Return where the mover listens, and the secret."""
         with self._call():
             if not self.session.is_listening:
                 ports = self._tools.ports.candidates(self.session.addresses)
-                self._perform(self.session.listen(ports, peers, secrets.token_bytes(32)))
-            # Taken now: it is forgotten with the writer, which may end before we have looked again.
+                made = make_ephemeral() if encrypt or self.encrypts else Ephemeral(b"", b"")
+                new = secrets.token_bytes(32)
+                self._perform(self.session.listen(ports, peers, new, made.credential, made.fingerprint))
+            # Taken now: it is forgotten with the mover, which may end before we have looked again.
             secret = self.session.secret
             endpoints = self._wait(
-                lambda: (self.session.endpoints if secret else ()) or None, LISTEN_TIMEOUT_S, "a listening writer"
+                lambda: (self.session.endpoints if secret else ()) or None, LISTEN_TIMEOUT_S, "a listening mover"
             )
-            return PrepareReceiveReply(endpoints, secret, self.session.throttle.rate)
+            return ListenReply(endpoints, secret, self.session.throttle.rate, self.session.fingerprint)
 
-    def start_send(self, endpoints: tuple[Endpoint, ...], secret: bytes) -> None:
-        """Let the reader connect."""
+    def connect(self, endpoints: tuple[Endpoint, ...], secret: bytes, fingerprint: bytes = b"") -> None:
+        """Let the mover connect."""
         with self._call():
-            self._perform(self.session.connect(endpoints, secret))
+            self._perform(self.session.connect(endpoints, secret, fingerprint))
+
+    @property
+    def encrypts(self) -> bool:
+        """Say whether the user or this site wants the streams encrypted, whatever the other end wants."""
+        return self.session.policy.encrypt is Encrypt.YES
 
     def release(self, files: Sequence[ReleasedFile], last: bool) -> None:
         """Let the reader send."""

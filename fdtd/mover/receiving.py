@@ -77,6 +77,7 @@ class ReceivingStream:
         self._rate = rate
         self._checksum = landing.checksum
         self._names = (name_of(stream.getsockname()), name_of(stream.getpeername()))
+        self._cipher = cipher_of(stream)
         self._buffer = _pages(max(PIECE_BYTES, BATCH_BYTES))
         self._scratch = memoryview(bytearray(HEADER_BYTES))
         self._pipe: tuple[int, int] | None = None
@@ -92,7 +93,7 @@ class ReceivingStream:
             stream=self.number,
             local=self._names[0],
             remote=self._names[1],
-            cipher=cipher_of(self._stream),
+            cipher=self._cipher or "none",
         )
         try:
             while self._wait():
@@ -121,7 +122,7 @@ class ReceivingStream:
 
     def progress(self) -> StreamProgress:
         """Return what this stream has carried."""
-        return StreamProgress(self.number, *self._names, self.moved, self._alive)
+        return StreamProgress(self.number, *self._names, self.moved, self._alive, self._cipher)
 
     def _wait(self) -> bool:
         """Wait for the next frame; False when nothing is wanted any more."""

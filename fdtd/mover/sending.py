@@ -89,7 +89,11 @@ class SendingStream:
         """Send until nothing is left; False if the stream broke before that."""
         waker = self._outbox.join(self.number)
         self._log.event(
-            "stream-open", stream=self.number, local=self._names[0], remote=self._names[1], cipher=self._cipher
+            "stream-open",
+            stream=self.number,
+            local=self._names[0],
+            remote=self._names[1],
+            cipher=self._cipher or "none",
         )
         ended_well = False
         try:
@@ -115,7 +119,7 @@ class SendingStream:
 
     def progress(self) -> StreamProgress:
         """Return what this stream has carried."""
-        return StreamProgress(self.number, *self._names, self.moved, self.alive)
+        return StreamProgress(self.number, *self._names, self.moved, self.alive, self._cipher)
 
     def give_up_if_hung(self, patience_s: float) -> bool:
         """Cut the stream, and fail its file alone, if the source has given nothing for `patience_s`.

@@ -114,8 +114,8 @@ def has_buffered(stream: Wire) -> bool:
 
 
 def cipher_of(stream: Wire) -> str:
-    """Return for the log what encrypts a stream."""
-    return "none" if isinstance(stream, socket.socket) else stream.cipher
+    """Return what encrypts a stream, "" if nothing does."""
+    return "" if isinstance(stream, socket.socket) else stream.cipher
 
 
 def family_of(address: str) -> socket.AddressFamily:

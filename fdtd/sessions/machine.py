@@ -66,6 +66,7 @@ class Session:
     destination: DestinationBook = field(default_factory=DestinationBook)
     endpoints: tuple[Endpoint, ...] = ()
     secret: bytes = field(default=b"", repr=False)
+    fingerprint: bytes = b""  # of the certificate that our mover shows; empty: its streams are not encrypted
     moved: int = 0
     streams: tuple[StreamProgress, ...] = ()
     problem: Problem | None = None
@@ -143,31 +144,38 @@ class Session:
             commands.append(Record(position, failed))
         return commands
 
-    def listen(self, ports: tuple[int, ...], peers: tuple[str, ...], secret: bytes) -> list[Command]:
-        """Let the writer listen.  Only the first time: the answer to a repeated call is in `endpoints`."""
+    def listen(
+        self,
+        ports: tuple[int, ...],
+        peers: tuple[str, ...],
+        secret: bytes,
+        credential: bytes = b"",
+        fingerprint: bytes = b"",
+    ) -> list[Command]:
+        """Let the mover listen, once: the answer to a repeated call is in `endpoints`.  The credential is not kept."""
         if self._listen is not None:
             return []
         self._require_working()
-        self.secret = secret
+        self.secret, self.fingerprint = secret, fingerprint
         self._listen = order.Listen(self.addresses, ports, secret, peers)
         self._move(Event.MOVE)
-        return [Send(self._listen)]
+        return [Send(replace(self._listen, credential=credential))]
 
     @property
     def is_listening(self) -> bool:
-        """Say whether the writer was told to listen."""
+        """Say whether the mover was told to listen."""
         return self._listen is not None
 
-    def connect(self, endpoints: tuple[Endpoint, ...], secret: bytes) -> list[Command]:
-        """Let the reader open the streams; the secret is passed on and not kept."""
+    def connect(self, endpoints: tuple[Endpoint, ...], secret: bytes, fingerprint: bytes = b"") -> list[Command]:
+        """Let the mover open the streams; the secret is passed on and not kept."""
         if self.endpoints:
             if set(self.endpoints) != set(endpoints):
-                raise ProtocolViolation("start_send was called again with other endpoints")
+                raise ProtocolViolation("connect was called again with other endpoints")
             return []
         self._require_working()
         self.endpoints = endpoints
         self._move(Event.MOVE)
-        return [Send(order.Connect(endpoints, self.addresses, secret))]
+        return [Send(order.Connect(endpoints, self.addresses, secret, fingerprint))]
 
     def release(self, files: Sequence[order.ReleasedFile], last: bool) -> list[Command]:
         """Let the reader send those that are new."""
@@ -312,10 +320,10 @@ class Session:
     def _on_listening(self, endpoints: tuple[Endpoint, ...]) -> list[Command]:
         asked = self._listen
         if asked is None or not endpoints or self.endpoints:
-            raise ProtocolViolation("the writer listens without being told")
+            raise ProtocolViolation("the mover listens without being told")
         for endpoint in endpoints:
             if endpoint.address not in asked.addresses or endpoint.port not in asked.ports:
-                raise ProtocolViolation(f"the writer listens at {endpoint.address[:64]!r} port {endpoint.port}")
+                raise ProtocolViolation(f"the mover listens at {endpoint.address[:64]!r} port {endpoint.port}")
         self.endpoints = endpoints
         return [Lease(endpoints)]
 
@@ -330,6 +338,7 @@ class Session:
                 stream,
                 local=one_line(stream.local)[:MAX_ADDRESS_CHARS],
                 remote=one_line(stream.remote)[:MAX_ADDRESS_CHARS],
+                cipher=one_line(stream.cipher)[:MAX_ADDRESS_CHARS],
             )
             for stream in progress.streams[:MAX_STREAMS_SHOWN]
         )

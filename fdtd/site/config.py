@@ -18,7 +18,7 @@ from authsvc.siterules import site_rules
 from fdtcp.errors import BadSettings
 from fdtcp.model.order import Mapped
 from fdtcp.settings import Sections, load_settings, parse_absolute
-from fdtd.site.limits import BOUNDS, Choice, Limit, Limits
+from fdtd.site.limits import BOUNDS, Choice, EncryptLimit, Limit, Limits
 from fdtd.site.memory import parse_memory
 from fdtd.storage.mapping import parse_backend
 
@@ -119,6 +119,9 @@ default = option("auto", "yes", "no", default="auto")
 overridable = boolean(default=yes)
 [[verify]]
 default = option("flight", "disk", default="flight")
+overridable = boolean(default=yes)
+[[encrypt]]
+default = option("off", "on", "required", default="off")
 overridable = boolean(default=yes)
 """.strip().splitlines()
 
@@ -298,6 +301,7 @@ def _limits(section: Sections) -> Limits:
     found: dict[str, Any] = {  # Any: which of the two it is, the configspec says
         name: Limit(**values) if "min" in values else Choice(**values) for name, values in section.items()
     }
+    found["encrypt"] = EncryptLimit(**section["encrypt"])
     return Limits(**found)
 
 

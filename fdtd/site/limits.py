@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 
 from fdtcp.errors import OptionRefused, Phase
 from fdtcp.model.order import Direct, Policy, Sync, Verify
+from fdtcp.model.policy import Encrypt
 
 # A stall shorter than this is the network's normal life; a longer one than an hour is no detection at all.
 TIMEOUTS_S: Final = (0.5, 3600.0)
@@ -45,6 +46,26 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class EncryptLimit(Choice):
+    """The site's word on encrypted streams: off, on or required; the other site has one, too."""
+
+    @property
+    def is_forbidden(self) -> bool:
+        """Whether this site never encrypts."""
+        return self.default == "off" and not self.overridable
+
+    def settle(self, wanted: Encrypt) -> Encrypt:
+        """Return whether this end asks for it.  Raises OptionRefused."""
+        site = Encrypt.NO if self.default == "off" else Encrypt.YES
+        if wanted is Encrypt.SITE or wanted is site:
+            return site
+        if self.default == "required" or not self.overridable:
+            verb = "requires" if site is Encrypt.YES else "does not allow"
+            raise OptionRefused(f"the site {verb} encrypted streams", phase=Phase.PREPARE)
+        return wanted
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """The site's word on all options that have one.
 
@@ -60,6 +81,7 @@ class Limits:
     sync: Choice
     direct: Choice
     verify: Choice
+    encrypt: EncryptLimit
 
     def apply(self, wanted: Policy) -> Policy:
         """Return the policy under which the job will run.  Raises OptionRefused."""
@@ -76,6 +98,7 @@ class Limits:
             sync=_settle_word("sync", self.sync, wanted.sync, _UNSAID.sync),
             direct=_settle_word("direct", self.direct, wanted.direct, _UNSAID.direct),
             verify=_settle_word("verify", self.verify, wanted.verify, _UNSAID.verify),
+            encrypt=self.encrypt.settle(wanted.encrypt),
         )
         if chosen.contradiction:
             raise OptionRefused(chosen.contradiction, phase=Phase.PREPARE)

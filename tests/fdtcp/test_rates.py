@@ -38,7 +38,7 @@ def test_a_source_is_slow_before_its_first_byte_where_the_destination_is() -> No
     assert play.states() == ["done", "done"]
     assert told(play) == [("source", 1000)]
     names = play.pair.names(Side.SOURCE)
-    assert names.index("SetRate") < names.index("StartSend")
+    assert names.index("SetRate") < names.index("Connect")
 
 
 def test_a_rate_that_changes_reaches_both_ends_and_the_job_goes_on() -> None:

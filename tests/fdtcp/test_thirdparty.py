@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fdtcp.contract import Abort, Describe, Expect, Finish, PrepareReceive, Release, Request, StartSend, Watch
+from fdtcp.contract import Abort, Connect, Describe, Expect, Finish, Listen, Release, Request, Watch
 from fdtcp.ends import Call, Close, Link, Open
 from fdtcp.errors import (
     InternalError,
@@ -23,8 +23,8 @@ def test_a_job_without_trouble_is_described_expected_prepared_started_released_a
     play = Play(2)
     play.play()
     assert play.states() == ["done", "done"]
-    assert play.pair.names(Side.SOURCE) == ["Describe", "StartSend", "Release", "Finish"]
-    assert play.pair.names(Side.DESTINATION) == ["Expect", "Expect", "PrepareReceive", "Finish"]
+    assert play.pair.names(Side.SOURCE) == ["Describe", "Connect", "Release", "Finish"]
+    assert play.pair.names(Side.DESTINATION) == ["Expect", "Expect", "Listen", "Finish"]
     assert [len(call.files) for _, call in play.pair.calls if isinstance(call, Expect)] == [0, 2]
     assert play.machine.problems == ()
 
@@ -39,7 +39,7 @@ def test_a_reader_that_still_closes_its_books_is_not_waited_for() -> None:
     play.pair.on_call = linger
     play.play()
     assert play.states() == ["done"]
-    assert play.pair.names(Side.SOURCE) == ["Describe", "StartSend", "Release", "Finish"]
+    assert play.pair.names(Side.SOURCE) == ["Describe", "Connect", "Release", "Finish"]
     assert play.now < 3
 
 
@@ -54,8 +54,8 @@ def test_the_writer_starts_while_the_reader_still_looks() -> None:
 def test_the_destination_is_told_where_streams_come_from_and_the_source_where_they_go() -> None:
     play = Play(1)
     play.play()
-    prepare = next(call for _, call in play.pair.calls if isinstance(call, PrepareReceive))
-    start = next(call for _, call in play.pair.calls if isinstance(call, StartSend))
+    prepare = next(call for _, call in play.pair.calls if isinstance(call, Listen))
+    start = next(call for _, call in play.pair.calls if isinstance(call, Connect))
     assert prepare.peers == ("127.1.0.2",)
     assert start.endpoints[0].address == "127.1.0.3"
     assert "ssss" not in repr(start)
@@ -87,7 +87,7 @@ def test_nothing_is_prepared_when_all_files_are_missing() -> None:
     play = Play(3, FakePair())
     play.play()
     assert play.states() == ["failed"] * 3
-    assert "PrepareReceive" not in play.pair.names(Side.DESTINATION)
+    assert "Listen" not in play.pair.names(Side.DESTINATION)
     assert play.pair.names(Side.SOURCE) == ["Describe", "Abort", "Finish"]
     assert play.now < 2
 
@@ -98,7 +98,7 @@ def test_no_stream_is_opened_when_all_is_there_already() -> None:
     play.play()
     assert play.states() == ["skipped", "skipped"]
     assert play.pair.names(Side.SOURCE) == ["Describe", "Abort", "Finish"]
-    assert "PrepareReceive" not in play.pair.names(Side.DESTINATION)
+    assert "Listen" not in play.pair.names(Side.DESTINATION)
     assert play.now < 2
 
 

@@ -11,15 +11,15 @@ from authsvc.errors import TokenRefused
 from authsvc.tokens import Grant
 from fdtcp.contract import (
     Abort,
+    Connect,
     Describe,
     Expect,
     Finish,
-    PrepareReceive,
+    Listen,
     Release,
     Request,
     SetRate,
     SourceGone,
-    StartSend,
     Watch,
 )
 from fdtcp.errors import Side
@@ -50,7 +50,7 @@ def expect(path: bytes, index: int = 0) -> Expect:
 
 SOURCE_CALLS: list[Request] = [
     describe(b"/d/a/inside", 1),
-    StartSend(JOB, HERE, SECRET),
+    Connect(JOB, HERE, SECRET),
     Release(JOB, (ReleasedFile(0, Action.SEND),), True),
     Watch(JOB, 0, 0.0),
     SetRate(JOB, 1000),
@@ -59,7 +59,7 @@ SOURCE_CALLS: list[Request] = [
 ]
 DESTINATION_CALLS: list[Request] = [
     expect(b"/d/a/inside", 1),
-    PrepareReceive(JOB, ()),
+    Listen(JOB, ()),
     SourceGone(JOB),
     SetRate(JOB, 1000),
     Watch(JOB, 0, 0.0, Side.DESTINATION),

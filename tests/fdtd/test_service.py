@@ -12,24 +12,25 @@ from fdtcp.contract import (
     Abort,
     About,
     AboutReply,
+    Connect,
     Describe,
     DescribeReply,
     Done,
     Expect,
     ExpectReply,
     Finish,
-    PrepareReceive,
+    Listen,
     Release,
     Request,
     SetRate,
     SourceGone,
-    StartSend,
     Watch,
     WatchReply,
     encode_request,
 )
 from fdtcp.errors import OptionRefused, ProtocolViolation, Side
 from fdtcp.model.order import Action, DestinationFile, Endpoint, Policy, ReleasedFile, SourceFile, State
+from fdtcp.model.policy import Encrypt
 from fdtd.errors import EndpointRefused, UnknownSession
 from fdtd.service import Service
 from fdtd.site.limits import Limit
@@ -38,6 +39,7 @@ from tests.helpers.daemons import own_account, wait_until
 
 SECRET = b"s" * 32
 GLOBAL = Endpoint("192.0.2.1", 50000)
+FAR = Endpoint("8.8.8.8", 50000)
 
 
 def ask(rig: Rig, request: Request, dn: str = DN) -> Any:  # Any: the test knows which reply it is
@@ -113,7 +115,7 @@ def test_refused_paths_fail_alone(make_rig: RigMaker) -> None:
 def test_another_owners_job_is_unknown(make_rig: RigMaker) -> None:
     rig, one = make_rig("obedient"), job()
     ask(rig, Expect(one, Policy(), (), (file(0),), True))
-    requests: list[Request] = [PrepareReceive(one, ()), Watch(one, 0, 0.0), SourceGone(one), Abort(one, True)]
+    requests: list[Request] = [Listen(one, ()), Watch(one, 0, 0.0), SourceGone(one), Abort(one, True)]
     for request in requests:
         with pytest.raises(UnknownSession):
             ask(rig, request, dn="/CN=other")
@@ -132,8 +134,8 @@ def test_another_owners_job_is_unknown(make_rig: RigMaker) -> None:
         Expect("0" * 32, Policy(), (), (DestinationFile(0, b"/a", 1, 0, 0o170644, b""),), True),
         Expect("0" * 32, Policy(), (), (DestinationFile(0, b"/a", 1, 0, 0o644, b"x" * 20000),), True),
         Watch("0" * 32, -1, 0.0),
-        PrepareReceive("0" * 32, ("localhost",)),
-        PrepareReceive("0" * 32, ("10.0.0.1",) * 100),
+        Listen("0" * 32, ("localhost",)),
+        Listen("0" * 32, ("10.0.0.1",) * 100),
     ],
 )
 def test_malformed_requests_are_refused_before_a_session_sees_them(make_rig: RigMaker, request_: Request) -> None:
@@ -159,12 +161,12 @@ def test_a_source_does_not_connect_just_anywhere(make_rig: RigMaker, caplog: pyt
     rig, one = make_rig("obedient"), job()
     ask(rig, Describe(one, Policy(), (), (source(0),)))
     with pytest.raises(EndpointRefused) as caught:
-        ask(rig, StartSend(one, (Endpoint("127.0.0.1", 8444),), SECRET))
+        ask(rig, Connect(one, (Endpoint("127.0.0.1", 8444),), SECRET))
     assert "127.0.0.1" not in str(caught.value)
     assert "127.0.0.1" in caplog.text
     with pytest.raises(ProtocolViolation):
-        ask(rig, StartSend(one, (GLOBAL,), b"short"))
-    assert ask(rig, StartSend(one, (Endpoint("8.8.8.8", 50000),), SECRET)) == Done()
+        ask(rig, Connect(one, (GLOBAL,), b"short"))
+    assert ask(rig, Connect(one, (Endpoint("8.8.8.8", 50000),), SECRET)) == Done()
 
 
 def test_only_described_files_are_released(make_rig: RigMaker) -> None:
@@ -178,7 +180,7 @@ def test_only_described_files_are_released(make_rig: RigMaker) -> None:
 def test_finish_can_be_repeated_and_abort_tells_when_there_is_nothing(make_rig: RigMaker) -> None:
     rig, one = make_rig("committer"), job()
     ask(rig, Expect(one, Policy(), (), (file(0),), True))
-    ask(rig, PrepareReceive(one, ("127.0.0.1",)))
+    ask(rig, Listen(one, ("127.0.0.1",)))
     assert wait_until(lambda: ask(rig, Watch(one, 1, 0.1)).ended)
     assert ask(rig, Watch(one, 0, 0.0)).outcomes[0].state is State.DONE
     assert ask(rig, Finish(one)) == Done()
@@ -196,3 +198,38 @@ def test_a_site_that_keeps_no_partials_tells_its_movers(make_rig: RigMaker) -> N
     )
     service.answer(DN, own_account(), Expect(job(), Policy(), (), (file(0),), True))
     assert [live.session.policy.keep_partials for live in rig.registry.all()] == [False]
+
+
+def test_in_reverse_each_end_has_the_other_part(make_rig: RigMaker) -> None:
+    rig, one = make_rig("obedient"), job()
+    ask(rig, Describe(one, Policy(reverse=True), (), (source(0),)))
+    with pytest.raises(ProtocolViolation, match="the source does not connect"):
+        ask(rig, Connect(one, (FAR,), SECRET))
+    reply = ask(rig, Expect(one, Policy(reverse=True), (), (), False))
+    assert reply.addresses
+    with pytest.raises(ProtocolViolation, match="the destination does not listen"):
+        ask(rig, Listen(one, ()))
+    assert ask(rig, Listen(one, (), Side.SOURCE)).endpoints
+    # Whoever connects is held to the site's rules on peers.
+    with pytest.raises(EndpointRefused):
+        ask(rig, Connect(one, (Endpoint("127.0.0.1", 8444),), SECRET, Side.DESTINATION))
+    assert ask(rig, Connect(one, (FAR,), SECRET, Side.DESTINATION)) == Done()
+
+
+def test_a_fingerprint_is_given_for_encrypted_streams_only(make_rig: RigMaker) -> None:
+    rig, plain, sealed = make_rig("obedient"), job(), job()
+    for one, encrypt in ((plain, False), (sealed, True)):
+        ask(rig, Expect(one, Policy(), (), (), False))
+        reply = ask(rig, Listen(one, (), Side.DESTINATION, encrypt))
+        assert len(reply.fingerprint) == (32 if encrypt else 0)
+        assert ask(rig, Listen(one, (), Side.DESTINATION, encrypt)) == reply
+
+
+def test_who_wants_encryption_does_not_connect_in_plain(make_rig: RigMaker) -> None:
+    rig, one = make_rig("obedient"), job()
+    assert ask(rig, Describe(one, Policy(encrypt=Encrypt.YES), (), (source(0),))).encrypts
+    with pytest.raises(OptionRefused, match="wants encrypted streams"):
+        ask(rig, Connect(one, (FAR,), SECRET))
+    with pytest.raises(ProtocolViolation, match="a fingerprint has 32 bytes"):
+        ask(rig, Connect(one, (FAR,), SECRET, fingerprint=b"x"))
+    assert ask(rig, Connect(one, (FAR,), SECRET, fingerprint=b"f" * 32)) == Done()

@@ -19,15 +19,15 @@ from fdtcp.contract import (
     Abort,
     About,
     AboutReply,
+    Connect,
     Describe,
     DescribeReply,
     Expect,
     ExpectReply,
     Finish,
-    PrepareReceive,
-    PrepareReceiveReply,
+    Listen,
+    ListenReply,
     Release,
-    StartSend,
     Watch,
     WatchReply,
 )
@@ -77,9 +77,9 @@ class Job:
         )
         verdicts = self.client.ask(Expect(self.id, self.policy, (), expected, True))
         assert isinstance(verdicts, ExpectReply)
-        ready = self.client.ask(PrepareReceive(self.id, found.addresses))
-        assert isinstance(ready, PrepareReceiveReply)
-        self.client.ask(StartSend(self.id, ready.endpoints, ready.secret))
+        ready = self.client.ask(Listen(self.id, found.addresses))
+        assert isinstance(ready, ListenReply)
+        self.client.ask(Connect(self.id, ready.endpoints, ready.secret))
         released = tuple(ReleasedFile(one.index, one.action, one.kept) for one in verdicts.verdicts)
         self.client.ask(Release(self.id, released, True))
 

@@ -14,20 +14,20 @@ from typing import Any
 from fdtcp import contract
 from fdtcp.contract import (
     Abort,
+    Connect,
     Describe,
     DescribeReply,
     Done,
     Expect,
     ExpectReply,
     Finish,
-    PrepareReceive,
-    PrepareReceiveReply,
+    Listen,
+    ListenReply,
     Release,
     Reply,
     Request,
     SetRate,
     SourceGone,
-    StartSend,
     Watch,
     WatchReply,
 )
@@ -90,8 +90,8 @@ class FakePair:
                 case Expect(files=files, last=last):
                     self.is_told_all = self.is_told_all or last
                     return ExpectReply(tuple(self._judge(file.index, file.path, file.size) for file in files))
-                case PrepareReceive():
-                    return PrepareReceiveReply((Endpoint("127.1.0.3", 54321),), b"s" * 32, self.rate)
+                case Listen():
+                    return ListenReply((Endpoint("127.1.0.3", 54321),), b"s" * 32, self.rate)
                 case Release(files=files, last=last):
                     if not self.is_stalled:
                         self._finish([file.index for file in files], last)
@@ -104,7 +104,7 @@ class FakePair:
                 case SetRate(rate=rate):
                     self.rate = rate if side is Side.DESTINATION else self.rate
                     return Done()
-                case StartSend() | Finish() | SourceGone():
+                case Connect() | Finish() | SourceGone():
                     return Done()
             raise AssertionError(f"nobody asks {request}")
 

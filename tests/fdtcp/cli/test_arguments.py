@@ -50,8 +50,11 @@ def test_a_historical_spelling_is_kept() -> None:
 
 
 def test_every_option_of_a_transfer_has_a_new_spelling() -> None:
-    arguments = [f"--{name.replace('_', '-')}=v" for name in PARSERS]
-    assert parse_arguments([*arguments, "a", "b"]).given == dict.fromkeys(PARSERS, "v")
+    flags = {"encrypt", "reverse"}
+    arguments = [f"--{name.replace('_', '-')}=v" for name in PARSERS if name not in flags]
+    given = parse_arguments([*arguments, *(f"--{flag}" for flag in flags), "a", "b"]).given
+    assert given == {name: "yes" if name in flags else "v" for name in PARSERS}
+    assert parse_arguments(["--no-encrypt", "a", "b"]).given == {"encrypt": "no"}
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "soon", "2d", "inf", "nan"])

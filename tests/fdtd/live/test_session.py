@@ -35,7 +35,7 @@ def test_a_destination_answers_from_expect_to_the_last_outcome(make_rig: RigMake
     live = rig.open()
     verdicts = live.expect([file(0), file(1)], {}, True)
     assert [verdict.action for verdict in verdicts] == [Action.SEND, Action.SEND]
-    reply = live.prepare_receive(())
+    reply = live.listen(())
     assert reply.endpoints == (HERE,)
     assert len(reply.secret) == 32
     assert live.wait_ended(LONG)
@@ -50,17 +50,17 @@ def test_the_secret_of_a_writer_that_has_ended_is_not_given_out_empty(make_rig: 
     rig = make_rig("committer")
     live = rig.open()
     live.expect([file(0)], {}, True)
-    assert len(live.prepare_receive(()).secret) == 32
+    assert len(live.listen(()).secret) == 32
     assert live.wait_ended(LONG)
     with pytest.raises(SessionOver):
-        live.prepare_receive(())
+        live.listen(())
 
 
-def test_prepare_receive_twice_gives_the_same_answer_and_the_port_is_leased_once(make_rig: RigMaker) -> None:
+def test_listen_twice_gives_the_same_answer_and_the_port_is_leased_once(make_rig: RigMaker) -> None:
     rig = make_rig("obedient")
     live = rig.open()
     live.expect([file(0)], {}, True)
-    assert live.prepare_receive(()) == live.prepare_receive(())
+    assert live.listen(()) == live.listen(())
     assert rig.ports.held() == {HERE: live.key.job}
     live.abort(False)
     assert live.wait_ended(LONG)
@@ -71,7 +71,7 @@ def test_a_source_answers_and_ends_when_all_is_released(make_rig: RigMaker) -> N
     live = make_rig("obedient").open(Side.SOURCE)
     found = live.describe([source(0), source(1)], {})
     assert live.describe([source(1), source(0)], {}) == (found[1], found[0])
-    live.start_send((HERE,), b"s" * 32)
+    live.connect((HERE,), b"s" * 32)
     live.release([ReleasedFile(0, Action.SEND), ReleasedFile(1, Action.SEND)], True)
     assert live.wait_ended(LONG)
     reply = live.watch(0, 1.0)
@@ -103,7 +103,7 @@ def test_a_killed_writer_is_swept_for_and_its_files_fail(make_rig: RigMaker) -> 
     assert problem is not None and problem.code == "mover-died" and "SIGKILL" in problem.reason
     assert [path.name for path in (rig.log_dir / "transfers").iterdir() if "sweeper" in path.name]
     with pytest.raises(SessionOver):
-        live.prepare_receive(())
+        live.listen(())
 
 
 @pytest.mark.parametrize("manner", ["liar", "babbler", "noisy"])

@@ -8,8 +8,9 @@ import pytest
 
 from fdtcp.errors import OptionRefused
 from fdtcp.model.order import Checksum, Direct, OnExists, Policy, Sync, Verify
+from fdtcp.model.policy import Encrypt
 from fdtd.site.config import load_config
-from fdtd.site.limits import Choice, Limit, Limits
+from fdtd.site.limits import Choice, EncryptLimit, Limit, Limits
 
 DEFAULTS = load_config("").limits
 
@@ -21,7 +22,7 @@ def test_what_is_not_said_becomes_the_sites_default() -> None:
 
 
 def test_what_is_said_within_limits_is_kept() -> None:
-    wanted = Policy(streams=16, block_size=1 << 20, rate_limit=10, buffer_size=1 << 20)
+    wanted = Policy(streams=16, block_size=1 << 20, rate_limit=10, buffer_size=1 << 20, encrypt=Encrypt.YES)
     assert DEFAULTS.apply(wanted) == wanted
 
 
@@ -101,6 +102,7 @@ def test_limits_cover_what_the_file_shows() -> None:
         "sync",
         "direct",
         "verify",
+        "encrypt",
     }
 
 
@@ -124,3 +126,30 @@ def test_a_word_that_is_not_to_be_chosen_can_only_be_what_it_is() -> None:
 def test_what_a_site_asks_for_cannot_be_made_impossible(wanted: Policy) -> None:
     with pytest.raises(OptionRefused, match="verify=disk"):
         replace(DEFAULTS, verify=Choice("disk", True)).apply(wanted)
+
+
+YES, NO, SITE, REFUSED = Encrypt.YES, Encrypt.NO, Encrypt.SITE, None
+
+
+@pytest.mark.parametrize(
+    ("default", "overridable", "unsaid", "yes", "no"),
+    [
+        ("off", True, NO, YES, NO),
+        ("off", False, NO, REFUSED, NO),
+        ("on", True, YES, YES, NO),
+        ("on", False, YES, YES, REFUSED),
+        ("required", True, YES, YES, REFUSED),
+        ("required", False, YES, YES, REFUSED),
+    ],
+)
+def test_the_site_has_a_word_on_encryption(
+    default: str, *, overridable: bool, unsaid: Encrypt, yes: Encrypt | None, no: Encrypt
+) -> None:
+    limits = replace(DEFAULTS, encrypt=EncryptLimit(default, overridable))
+    for wanted, settled in ((SITE, unsaid), (YES, yes), (NO, no)):
+        if settled is REFUSED:
+            with pytest.raises(OptionRefused, match="encrypted streams"):
+                limits.apply(Policy(encrypt=wanted))
+        else:
+            assert limits.apply(Policy(encrypt=wanted)).encrypt is settled
+    assert limits.encrypt.is_forbidden is (default == "off" and not overridable)
