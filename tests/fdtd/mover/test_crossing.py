@@ -46,25 +46,14 @@ def test_files_of_all_sizes_arrive(tmp_path: Path, *, encrypt: bool, reverse: bo
 
 @WAYS
 def test_a_cut_stream_is_opened_again_by_who_connected(tmp_path: Path, *, encrypt: bool, reverse: bool) -> None:
-<<<<<<< HEAD
-    """In reverse the link sees answers only, so all streams are cut when the first blocks are answered for.
-
-    What the answered ones and a window for each stream add up to is far from the whole file.
-    """
-=======
     """In reverse the link sees answers only: some 45 of them (less if encrypted) pass before it cuts."""
->>>>>>> c566a55 (Let users and sites ask for encrypted streams, and users for streams that the destination opens)
     most = 1500 if reverse else 5 * MIB
 
     def cut_the_first(number: int, passed: int, data: bytes) -> bytes | None:
         return None if number == 0 and passed > most else data
 
     pairs = make_pairs(tmp_path, [24 * MIB])
-<<<<<<< HEAD
-    policy = Policy(streams=2, block_size=64 << 10)
-=======
     policy = Policy(streams=1, block_size=256 << 10)
->>>>>>> c566a55 (Let users and sites ask for encrypted streams, and users for streams that the destination opens)
     with (
         Link(cut_the_first) as link,
         Job(pairs, policy, through=link.through, encrypt=encrypt, reverse=reverse) as job,
