@@ -91,7 +91,9 @@ class DetachedStore(Database):
     def record(self, number: int, outcomes: Sequence[Outcome]) -> None:
         """Write down what is final; the first end of a file is the one that counts."""
         with self.transaction() as db:
-            ((place,),) = db.execute("SELECT count(*) FROM outcomes WHERE job = ?", (number,)).fetchall()
+            # Places have no gap.  Counting them would look at each, with every thousand files of a job of a million.
+            query = "SELECT coalesce(max(place) + 1, 0) FROM outcomes WHERE job = ?"
+            ((place,),) = db.execute(query, (number,)).fetchall()
             for one in outcomes:
                 facts = (one.state.value, one.size, one.moved, one.kept, one.checksum, one.finished)
                 place += db.execute(
