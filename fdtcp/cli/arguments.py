@@ -147,7 +147,7 @@ _NEW: Final = {
     "sync": ("file|batch|none", "when files are made safe: each by itself, several at once (default), or not at all"),
     "direct": (
         "auto|yes|no",
-        "write past the page cache: files that are large for the memory there (default), all, or none",
+        "write past the page cache: what is much for the memory there (default), all, or nothing",
     ),
     "verify": (
         "flight|disk",

@@ -29,7 +29,7 @@ class Sync(StrEnum):
 
 
 class Direct(StrEnum):
-    """Whether bytes go to the disk past the page cache: what is large for the host's memory, all, or nothing."""
+    """Whether bytes go to the disk past the page cache: what is much for the host's memory, all, or nothing."""
 
     AUTO = "auto"
     YES = "yes"

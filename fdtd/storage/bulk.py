@@ -1,7 +1,7 @@
 """How the bytes of one large file get to its disk.
 
 Decides between three roads (docs/performance.md, "To a disk").  *Direct*: past the page cache, a quarter of the CPU
-time; for files that are large for the memory of the host, of which the page cache could not keep much anyway.
+time; once a job has more to write than the page cache could keep much of anyway.
 *Early*: through the page cache, but the kernel is told after each block to begin writing, so that the last sync has
 little left to do, and what is large and clean is dropped from the cache again.  Else nothing at all: small files, and
 file systems that are memory.
@@ -21,7 +21,7 @@ from fdtd.storage.memory import allowed_memory
 # Less than that a disk writes in a fraction of a second: nobody waits for it, and somebody may want to read it soon.
 LARGE_BYTES: Final = 64 << 20
 
-# So many of the largest files fill the memory.  What is larger than that share is not left in the page cache.
+# What one job may leave in the page cache: this share of the memory.
 _SHARE_OF_MEMORY: Final = 8
 
 # One write past the page cache: long enough to keep a disk busy, and a stream has a buffer of that size.
@@ -35,14 +35,16 @@ _ALIGNED_BYTES: Final = 4096
 _BEHIND_BYTES: Final = 64 << 20
 
 
-def is_large(size: int) -> bool:
-    """Whether the memory of this host holds only a few files of that size."""
-    return size > allowed_memory() // _SHARE_OF_MEMORY
+def is_much(written: int) -> bool:
+    """Whether so many bytes of one job are more than the page cache should keep."""
+    return written > allowed_memory() // _SHARE_OF_MEMORY
 
 
-def wants_direct(direct: Direct, size: int, *, has_extents: bool) -> bool:
-    """Whether a file of that size is to be written past the page cache."""
-    return direct is Direct.YES or (direct is Direct.AUTO and has_extents and size >= LARGE_BYTES and is_large(size))
+def wants_direct(direct: Direct, size: int, written: int, *, has_extents: bool) -> bool:
+    """Whether a file is to be written past the page cache; `written`: by this job to its file system, this one too."""
+    if direct is not Direct.AUTO:
+        return direct is Direct.YES
+    return has_extents and size >= LARGE_BYTES and is_much(written)
 
 
 class Bulk:
@@ -50,10 +52,11 @@ class Bulk:
 
     __slots__ = ("_accepted", "_descriptor", "_direct", "_drops", "direct_bytes")
 
-    def __init__(self, descriptor: int, direct: int, size: int) -> None:
+    def __init__(self, descriptor: int, direct: int, *, drops: bool) -> None:
+        """Write to `descriptor`; `drops`: what is clean shall not stay in the page cache."""
         self._descriptor = descriptor
         self._direct = direct
-        self._drops = is_large(size)
+        self._drops = drops
         self._accepted: deque[tuple[int, int]] = deque()
         self.direct_bytes = DIRECT_BYTES if direct >= 0 else 0
 

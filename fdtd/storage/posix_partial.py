@@ -22,7 +22,7 @@ from fdtcp.errors import (
 )
 from fdtcp.model.order import Direct
 from fdtd.storage.base import Facts, Volume
-from fdtd.storage.bulk import LARGE_BYTES, Bulk, wants_direct, write_all
+from fdtd.storage.bulk import LARGE_BYTES, Bulk, is_much, wants_direct, write_all
 from fdtd.storage.kernel import (
     has_extents,
     has_honest_syncfs,
@@ -52,7 +52,7 @@ class FileSystem:
     believed any more, also what was written before and whose turn to be synced comes later.
     """
 
-    __slots__ = ("_descriptor", "_lost", "has_extents", "is_honest")
+    __slots__ = ("_descriptor", "_lost", "has_extents", "is_honest", "written")
 
     def __init__(self, directory: Directory) -> None:
         # A descriptor of its own, opened before the first write: write-back errors are reported once per descriptor,
@@ -61,6 +61,7 @@ class FileSystem:
         self._lost: OSError | None = None
         self.is_honest = has_honest_syncfs(self._descriptor)  # else each file has to be synced by itself
         self.has_extents = has_extents(self._descriptor)  # else room is not reserved
+        self.written = 0  # bytes of large files, also of those that have only begun
 
     def sync(self) -> None:
         """Sync the whole file system."""
@@ -145,14 +146,16 @@ class PosixPartial:
         if direct is not Direct.YES and size < LARGE_BYTES:
             return
         held = self.facts().size
+        self._system.written += size
         try:
             if self._system.has_extents:
                 reserve_room(self.descriptor, size)
         except OSError as exc:
             self.cut(held)  # it may have got some
             raise destination_error(self._path, exc) from exc
-        wanted = wants_direct(direct, size, has_extents=self._system.has_extents)
-        self._bulk = Bulk(self.descriptor, self._open_direct() if wanted else -1, size)
+        written = self._system.written
+        wanted = wants_direct(direct, size, written, has_extents=self._system.has_extents)
+        self._bulk = Bulk(self.descriptor, self._open_direct() if wanted else -1, drops=is_much(written))
 
     def _open_direct(self) -> int:
         """Open the file again, past the page cache; -1 where that is refused.

@@ -38,7 +38,7 @@ def partial(tmp_path: Path) -> Iterator[PosixPartial]:
 
 
 @pytest.mark.parametrize(
-    ("direct", "size", "has_extents", "wanted"),
+    ("direct", "written", "has_extents", "wanted"),
     [
         (Direct.AUTO, MEMORY // 8 + 1, True, True),
         (Direct.AUTO, MEMORY // 8, True, False),  # the page cache may keep it
@@ -47,16 +47,31 @@ def partial(tmp_path: Path) -> Iterator[PosixPartial]:
         (Direct.NO, 1 << 50, True, False),
     ],
 )
-def test_what_is_large_for_the_memory_goes_past_the_page_cache(
-    monkeypatch: pytest.MonkeyPatch, direct: Direct, size: int, has_extents: bool, wanted: bool
+def test_what_is_much_for_the_memory_goes_past_the_page_cache(
+    monkeypatch: pytest.MonkeyPatch, direct: Direct, written: int, has_extents: bool, wanted: bool
 ) -> None:
     monkeypatch.setattr(bulk, "allowed_memory", lambda: MEMORY)
-    assert wants_direct(direct, size, has_extents=has_extents) is wanted
+    assert wants_direct(direct, LARGE_BYTES, written, has_extents=has_extents) is wanted
+
+
+def test_several_files_are_together_as_much_as_one(partial: PosixPartial, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk, "allowed_memory", lambda: 20 * LARGE_BYTES)
+    monkeypatch.setattr(posix_partial, "reserve_room", lambda *_: True)
+    partial._system.has_extents = True
+    seen = []
+    for _ in range(4):
+        partial.reserve(LARGE_BYTES, Direct.AUTO)
+        seen.append(partial.direct_bytes > 0)
+        assert partial._bulk is not None
+        partial._bulk.close()
+    # Where the file system of the tests refuses direct writes, none of them is.
+    assert seen in ([False, False, True, True], [False] * 4)
+    partial._bulk = None
 
 
 def test_a_small_file_is_small_also_where_there_is_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulk, "allowed_memory", lambda: 0)
-    assert not wants_direct(Direct.AUTO, LARGE_BYTES - 1, has_extents=True)
+    assert not wants_direct(Direct.AUTO, LARGE_BYTES - 1, LARGE_BYTES, has_extents=True)
 
 
 @pytest.mark.parametrize("direct", [Direct.YES, Direct.NO])
@@ -86,7 +101,7 @@ def test_where_direct_writes_are_refused_the_page_cache_takes_them(
         return real(number, view, offset)
 
     monkeypatch.setattr(os, "pwrite", pwrite)
-    road = Bulk(descriptor, refusing, 8192)
+    road = Bulk(descriptor, refusing, drops=False)
     assert road.direct_bytes == DIRECT_BYTES
     road.write(pages(b"x" * 8192), 0)
     assert (tmp_path / "cached").read_bytes() == b"x" * 8192
@@ -103,7 +118,7 @@ def test_an_error_of_the_disk_is_no_refusal(tmp_path: Path, monkeypatch: pytest.
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(os, "pwrite", pwrite)
-    road = Bulk(descriptor, broken, 8192)
+    road = Bulk(descriptor, broken, drops=False)
     with pytest.raises(OSError, match="Input/output"):
         road.write(pages(b"x" * 8192), 0)
     road.close()
@@ -113,13 +128,12 @@ def test_an_error_of_the_disk_is_no_refusal(tmp_path: Path, monkeypatch: pytest.
 def test_what_is_large_is_written_early_and_dropped_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     began: list[int] = []
     dropped: list[int] = []
-    monkeypatch.setattr(bulk, "allowed_memory", lambda: MEMORY)
     monkeypatch.setattr(bulk, "start_write_back", lambda _descriptor, offset, _length: began.append(offset >> 20))
     monkeypatch.setattr(os, "posix_fadvise", lambda _descriptor, offset, _length, _advice: dropped.append(offset >> 20))
-    for size, drops in ((MEMORY, list(range(0, 32, 16))), (LARGE_BYTES, [])):
+    for drops in (list(range(0, 32, 16)), []):
         began.clear()
         dropped.clear()
-        road = Bulk(-1, -1, size)
+        road = Bulk(-1, -1, drops=bool(drops))
         for offset in range(0, 96 << 20, 16 << 20):
             road.accept(offset, 16 << 20)
         assert began == list(range(0, 96, 16))
