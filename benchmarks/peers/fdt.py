@@ -60,6 +60,8 @@ class Fdtcp(Peer):
             command: list[str | Path] = [*self._hosts[0].command, sys.executable, "-m", "fdtcp", "--json", result]
             meter.run(CLIENT, [*command, *self._options, *what], self._lab.environment)
         (job,) = _read(result)["jobs"]
+        if not job["data_seconds"]:
+            raise CommandFailed("it has moved nothing")
         return Measurement(
             work.size,
             work.files,

@@ -25,6 +25,7 @@ _NAME: Final = "localhost"
 _SUBJECT: Final = ("-s", f"/O=fdt-lab/CN={_NAME}")
 _LOG_LINE: Final = re.compile(r"^DATE=(\S+) .*? START=(\S+) ", re.MULTILINE)
 _LOG_TIME: Final = "%Y%m%d%H%M%S.%f"
+_LOG_STEP_S: Final = 1e-6
 
 
 class GridFtp(Peer):
@@ -108,7 +109,8 @@ def data_seconds(log: str) -> float | None:
     if not found:
         return None
     ends, starts = zip(*found, strict=True)
-    return (_time(max(ends)) - _time(min(starts))).total_seconds()
+    # A byte may take less than the log can say.
+    return max((_time(max(ends)) - _time(min(starts))).total_seconds(), _LOG_STEP_S)
 
 
 def _time(text: str) -> datetime:

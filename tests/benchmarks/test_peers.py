@@ -90,6 +90,8 @@ def test_the_time_of_gridftp_is_from_the_first_start_to_the_last_end() -> None:
     log += line.format("20261122120003.000000", "20261122120000.750000")
     assert data_seconds(log) == pytest.approx(2.75)
     assert data_seconds("") is None
+    now = "20261122120001.500000"
+    assert (data_seconds(line.format(now, now)) or 0) > 0
 
 
 def test_a_free_port_is_free() -> None:
