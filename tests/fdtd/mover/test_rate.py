@@ -20,7 +20,7 @@ def test_no_limit_never_waits() -> None:
     began = time.monotonic()
     for _ in range(1000):
         limit.wait(1 << 30)
-    assert time.monotonic() - began < 0.5 and limit.piece == 0
+    assert time.monotonic() - began < WITHIN_S and limit.piece == 0
 
 
 def test_the_limit_holds_for_all_threads_together() -> None:
@@ -37,7 +37,7 @@ def test_the_limit_holds_for_all_threads_together() -> None:
     for thread in threads:
         thread.join()
     # 5 MB at 10 MB/s, less the last piece (nobody waits for it) and one burst.
-    assert 0.35 < time.monotonic() - began < 2.0
+    assert 0.35 < time.monotonic() - began < WITHIN_S
 
 
 def test_pieces_are_a_burst() -> None:
@@ -64,10 +64,9 @@ def test_who_waits_goes_on_when_the_limit_is_raised() -> None:
 
 def test_a_limit_that_is_lowered_holds_for_those_who_wait() -> None:
     limit = RateLimit(MB)
-    thread = wait_in_thread(limit, MB // 2)
+    thread = wait_in_thread(limit, 1000 * MB)
     limit.set(1)
-    thread.join(1.5)
-    assert thread.is_alive()
+    assert limit.piece == 1 and thread.is_alive()
     limit.set(0)
     thread.join(WITHIN_S)
     assert not thread.is_alive()
@@ -103,12 +102,21 @@ def devices(rate: int) -> Job:
     return Job([(b"/dev/zero", b"/dev/null")], Policy(rate_limit=rate, zero_size=1 << 50, streams=2))
 
 
-def moved_within(mover: Mover, seconds: float) -> tuple[int, float]:
-    """Return the bytes of at least so many seconds, and how many these were."""
-    first = mover.wait_until(lambda _: True).moved
-    began = time.monotonic()
-    last = mover.wait_until(lambda _: time.monotonic() - began >= seconds).moved
-    return last - first, time.monotonic() - began
+def wait_slow(mover: Mover, rate: int) -> None:
+    """Wait for a second and a half with no more than a wide bound over that rate.
+
+    The first look may be at words from before; a limit that does not hold never has such a time.
+    """
+    deadline = time.monotonic() + WITHIN_S
+    while True:
+        first = mover.wait_until(lambda _: True).moved
+        began = time.monotonic()
+        last = first
+        while time.monotonic() - began < 1.5:
+            last = mover.wait_until(lambda _: True).moved
+        if last - first < 3 * rate * (time.monotonic() - began):
+            return
+        assert time.monotonic() < deadline, "the limit does not hold"
 
 
 def wait_for_more(mover: Mover, count: int) -> None:
@@ -124,9 +132,7 @@ def test_a_running_transfer_is_slowed_and_hastened() -> None:
         job.writer.say(SetRate(120 * MB))
         wait_for_more(job.reader, 80 * MB)
         job.reader.say(SetRate(4 * MB))
-        wait_for_more(job.reader, 1)
-        moved, seconds = moved_within(job.reader, 1.5)
-        assert moved < 3 * 4 * MB * seconds
+        wait_slow(job.reader, 4 * MB)
         job.reader.say(SetRate(0))
         wait_for_more(job.reader, 80 * MB)
 
@@ -136,8 +142,7 @@ def test_a_writer_holds_its_reader_to_the_limit() -> None:
         job.start()
         job.reader.say(SetRate(0))
         wait_for_more(job.writer, 1)
-        moved, seconds = moved_within(job.writer, 1.5)
-        assert moved < 3 * 4 * MB * seconds
+        wait_slow(job.writer, 4 * MB)
         job.writer.say(SetRate(0))
         wait_for_more(job.writer, 80 * MB)
 
