@@ -91,12 +91,12 @@ class Agenda:
                 return "described", self.ledger.note_found(request.files, reply.found)
             case Expect(), ExpectReply():
                 self._note_end(Side.DESTINATION, reply)
+                self.rates.note(Side.DESTINATION, reply.rate)
                 self.ledger.note_verdicts(request.files, reply.verdicts)
                 return "expected" if request.files else "writer ready", ()
             case Listen(), ListenReply():
                 self._check_prepared(reply)
                 self._prepared = reply
-                self.rates.note(self._listener, reply.rate)
                 return "prepared", ()
             case Connect(), Done():
                 self.is_started = True

@@ -100,6 +100,7 @@ class ExpectReply:
     verdicts: Sequence[Verdict]
     addresses: tuple[str, ...] = ()
     encrypts: bool = False
+    rate: int | None = None  # as in WatchReply: the source is told before its first byte
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,6 @@ class ListenReply:
 
     endpoints: tuple[Endpoint, ...]
     secret: bytes = field(repr=False)
-    rate: int | None = None  # as in WatchReply
     fingerprint: bytes = b""
 
 

@@ -172,7 +172,7 @@ class Service:
         # Nobody's session is stopped for files that this one may not have.
         self._registry.take_over(key, without(files, refused))
         verdicts = live.expect(files, refused, request.last)
-        return ExpectReply(verdicts, live.addresses, live.encrypts)
+        return ExpectReply(verdicts, live.addresses, live.encrypts, live.session.throttle.rate)
 
     def _listen(self, key: SessionKey, request: Listen, grant: Grant | None) -> ListenReply:
         if len(request.peers) > MAX_ADDRESSES:

@@ -141,7 +141,7 @@ class LiveSession:
             endpoints = self._wait(
                 lambda: (self.session.endpoints if secret else ()) or None, LISTEN_TIMEOUT_S, "a listening mover"
             )
-            return ListenReply(endpoints, secret, self.session.throttle.rate, self.session.fingerprint)
+            return ListenReply(endpoints, secret, self.session.fingerprint)
 
     def connect(self, endpoints: tuple[Endpoint, ...], secret: bytes, fingerprint: bytes = b"") -> None:
         """Let the mover connect."""

@@ -89,9 +89,10 @@ class FakePair:
                     return DescribeReply(tuple(self._find(file.index, file.path) for file in files), ("127.1.0.2",))
                 case Expect(files=files, last=last):
                     self.is_told_all = self.is_told_all or last
-                    return ExpectReply(tuple(self._judge(file.index, file.path, file.size) for file in files))
+                    verdicts = tuple(self._judge(file.index, file.path, file.size) for file in files)
+                    return ExpectReply(verdicts, rate=self.rate)
                 case Listen():
-                    return ListenReply((Endpoint("127.1.0.3", 54321),), b"s" * 32, self.rate)
+                    return ListenReply((Endpoint("127.1.0.3", 54321),), b"s" * 32)
                 case Release(files=files, last=last):
                     if not self.is_stalled:
                         self._finish([file.index for file in files], last)
