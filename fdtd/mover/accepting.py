@@ -18,11 +18,12 @@ import time
 from typing import TYPE_CHECKING, Final, Generic
 
 from fdtcp.errors import PortsExhausted, ProtocolViolation
-from fdtcp.model.order import Endpoint, Listen, Policy
+from fdtcp.model.order import Endpoint, Listen, Policy, Role
+from fdtd.mover.distance import spread_over
 from fdtd.mover.greeting import Greeting, answer
 from fdtd.mover.log import Log
 from fdtd.mover.roster import Roster, S
-from fdtd.mover.streams import StreamBroken, Wire, hang_up, listen, name_of, path_of, tune
+from fdtd.mover.streams import StreamBroken, Wire, hang_up, keep_short, listen, name_of, path_of, tune
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -63,7 +64,7 @@ class Door(Generic[S]):
         endpoints = []
         for address in self._order.addresses:
             try:
-                listener = listen(address, self._order.ports, self._policy)
+                listener = listen(address, self._order.ports, self._policy, self._receiver(address))
             except (OSError, ValueError) as exc:
                 raise ProtocolViolation(f"cannot listen on {address}: {exc}") from exc
             if listener is None:
@@ -79,6 +80,12 @@ class Door(Generic[S]):
         os.close(self._close)
         for listener in self._listeners:
             listener.close()
+
+    def _receiver(self, address: str) -> str:
+        """Return an address to which data will be sent from ours; "" if we only send answers."""
+        if self._greeting.role is not Role.READER:
+            return ""
+        return self._order.peers[0] if self._order.peers else address
 
     # --- who comes ----------------------------------------------------------------------------------------------
 
@@ -126,7 +133,10 @@ class Door(Generic[S]):
                     with self._strangers_lock:
                         self._strangers.pop(raw, None)
                 tune(raw, self._policy)
-                self._roster.note_path(path_of(raw))
+                path = path_of(raw)
+                self._roster.note_path(path)
+                if spread_over(path.round_trip_s, 1).is_far:
+                    keep_short(raw)
                 self._roster.carry(stream, number, raw)
             except (StreamBroken, ProtocolViolation, OSError) as exc:
                 self._refuse(address, getattr(exc, "reason", str(exc)))

@@ -6,7 +6,7 @@ proven by the handshake of all streams (`fdtd.mover.handshake`), inside.
 
 OpenSSL works on memory here, and the socket stays our own: its deadlines, its polls and who may shut it down are those
 of every stream.  Measured, that costs no more than OpenSSL on the socket (docs/performance.md).  Loaded only by jobs
-that are encrypted: ssl takes a mover's start-up half as long again.
+that are encrypted: ssl adds a twentieth to a mover's start-up.
 """
 
 from __future__ import annotations

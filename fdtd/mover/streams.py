@@ -123,8 +123,11 @@ def family_of(address: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ipaddress.ip_address(address).version == 6 else socket.AF_INET
 
 
-def listen(address: str, ports: Iterable[int], policy: Policy) -> socket.socket | None:
-    """Listen on the first free port; None if none is.  Raises OSError for an address that is not ours."""
+def listen(address: str, ports: Iterable[int], policy: Policy, peer: str = "") -> socket.socket | None:
+    """Listen on the first free port; None if none is.  Raises OSError for an address that is not ours.
+
+    `peer`: an address that will connect, if we are to send data there; what is chosen for it holds for all who come.
+    """
     for port in ports:
         listener = socket.socket(family_of(address), socket.SOCK_STREAM)
         try:
@@ -133,6 +136,8 @@ def listen(address: str, ports: Iterable[int], policy: Policy) -> socket.socket 
             if listener.family is socket.AF_INET6:
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             _size_buffers(listener, policy)
+            if peer:
+                _choose_congestion(listener, peer, policy)
             listener.bind((address, port))
             listener.listen(_BACKLOG)
         except OSError as exc:

@@ -139,3 +139,14 @@ def test_the_kernel_knows_the_path(pair: tuple[socket.socket, socket.socket]) ->
     path = streams.path_of(pair[0])
     assert 0 < path.least_round_trip_s <= path.round_trip_s < 1
     assert path.resent == 0 and path.congestion.isalnum()
+
+
+def test_who_listens_and_sends_chooses_as_who_connects_does() -> None:
+    listener = streams.listen("127.0.0.1", (0,), Policy(congestion="reno"), "127.0.0.1")
+    assert listener is not None
+    with listener, socket.create_connection(listener.getsockname()):
+        stream, _ = listener.accept()
+        with stream:
+            assert streams.path_of(stream).congestion == "reno"
+    with pytest.raises(OSError, match="No such file"):
+        streams.listen("127.0.0.1", (0,), Policy(congestion="nosuch"), "127.0.0.1")
