@@ -7,8 +7,8 @@ of what we write is charged to us.
 
 from __future__ import annotations
 
+import os
 from functools import cache
-from pathlib import Path, PurePosixPath
 from typing import Final
 
 # A host that does not say is taken for a small one.
@@ -18,30 +18,24 @@ _UNKNOWN: Final = 4 << 30
 @cache
 def allowed_memory() -> int:
     """Return the bytes of memory of this host, or of the control group that this process is in."""
-    return read_allowed(Path("/"))
+    return read_allowed("/")
 
 
-def read_allowed(root: Path) -> int:
+def read_allowed(root: str) -> int:
     """Return it for the host whose files lie below `root`."""
     return min([_host_bytes(root), *_group_limits(root)])
 
 
-def _host_bytes(root: Path) -> int:
-    try:
-        lines = (root / "proc/meminfo").read_text("ascii").splitlines()
-    except OSError:
-        return _UNKNOWN
+def _host_bytes(root: str) -> int:
+    lines = _read(root, "proc/meminfo").splitlines()
     found = [int(line.split()[1]) << 10 for line in lines if line.startswith("MemTotal:")]
     return found[0] if found else _UNKNOWN
 
 
-def _group_limits(root: Path) -> list[int]:
+def _group_limits(root: str) -> list[int]:
     """Return the limits of the groups, version 1 and 2: those that are not there say nothing."""
-    try:
-        lines = (root / "proc/self/cgroup").read_text("utf-8", "surrogateescape").splitlines()
-    except OSError:
-        return []
     limits = []
+    lines = _read(root, "proc/self/cgroup").splitlines()
     for controllers, group in (line.split(":", 2)[1:] for line in lines if line.count(":") >= 2):
         if controllers == "":
             tops, name = ["sys/fs/cgroup", "sys/fs/cgroup/unified"], "memory.max"
@@ -49,16 +43,18 @@ def _group_limits(root: Path) -> list[int]:
             tops, name = [f"sys/fs/cgroup/{controllers}"], "memory.limit_in_bytes"
         else:
             continue
-        path = PurePosixPath(group)
-        for directory in (path, *path.parents):
-            limits += [_read_limit(root / top / str(directory).lstrip("/") / name) for top in tops]
-    return [limit for limit in limits if limit > 0]
+        parts = group.split("/")
+        for depth in range(len(parts), 0, -1):
+            above = "/".join(parts[1:depth])
+            texts = (_read(root, top, above, name).strip() for top in tops)
+            limits += [int(text) for text in texts if text.isdigit() and int(text) > 0]
+    return limits
 
 
-def _read_limit(path: Path) -> int:
-    """Return a limit; 0 for none."""
+def _read(root: str, *parts: str) -> str:
+    """Return what a file says; nothing if it is not there."""
     try:
-        text = path.read_text("ascii").strip()
+        with open(os.path.join(root, *parts), encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
     except OSError:
-        return 0
-    return int(text) if text.isdigit() else 0
+        return ""

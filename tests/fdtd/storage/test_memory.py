@@ -42,7 +42,7 @@ def host(root: Path, files: dict[str, str]) -> Path:
     ],
 )
 def test_the_least_of_what_counts_is_allowed(tmp_path: Path, files: dict[str, str], allowed: int) -> None:
-    assert read_allowed(host(tmp_path, {"proc/meminfo": HOST, **files} if files else {})) == allowed
+    assert read_allowed(str(host(tmp_path, {"proc/meminfo": HOST, **files} if files else {}))) == allowed
 
 
 def test_this_host_has_some() -> None:
