@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 from asn1crypto import cms, core
@@ -18,6 +17,7 @@ from asn1crypto import cms, core
 from authsvc import der
 from authsvc.certname import canonical
 from authsvc.fqan import is_of_vo, is_vo_name, normalise
+from fdtcp.value import dataclass
 
 OID: Final = "1.3.6.1.4.1.8005.100.100.5"
 _FQANS: Final = "1.3.6.1.4.1.8005.100.100.4"

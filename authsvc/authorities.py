@@ -15,7 +15,6 @@ import datetime as dt
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +22,7 @@ from authsvc import certname, dn, signingpolicy
 from authsvc.errors import BadRevocationList, CertificateRevoked, CredentialRefused, OutsidePolicy
 from authsvc.signingpolicy import SigningPolicy
 from authsvc.watchedfile import Parsed
+from fdtcp.value import dataclass
 
 if TYPE_CHECKING:
     from cryptography import x509

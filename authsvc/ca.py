@@ -15,7 +15,6 @@ import os
 import re
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from cryptography import x509
@@ -29,6 +28,7 @@ from authsvc.credentials import Credential
 from authsvc.dn import render
 from authsvc.errors import BadCredential, CredentialRefused, LabCaRefused
 from authsvc.identity import MIN_RSA_BITS, proxy_info, subject_dn
+from fdtcp.value import dataclass
 
 Key = rsa.RSAPrivateKey
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from authsvc import siterules
@@ -23,6 +23,7 @@ from authsvc.service_config import load_config
 from authsvc.trust import find_ca_dir
 from fdtcp.errors import FdtError
 from fdtcp.settings import load_settings
+from fdtcp.value import dataclass
 
 # What fdtd.conf says of credentials; the rest of it is fdtd's to judge.
 _DAEMON_SPEC: Final = f"""

@@ -10,7 +10,6 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from authsvc import chains, expiry
@@ -24,6 +23,7 @@ from authsvc.revocation import MAX_CRL_BYTES, Crl
 from authsvc.signingpolicy import parse as parse_policy
 from authsvc.trust import check_ca_dir
 from fdtcp.errors import FdtError
+from fdtcp.value import dataclass
 
 # fetch-crl runs every six hours or so; a list that ends within this has not been fetched for a while.
 CRL_WARN_S: Final = 12 * 3600.0

@@ -10,11 +10,11 @@ import os
 import stat
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from authsvc.errors import BadCredential, CredentialExpired
 from fdtcp.errors import FdtError
+from fdtcp.value import dataclass
 
 if TYPE_CHECKING:
     from cryptography import x509

@@ -15,12 +15,13 @@ import datetime as dt
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from authsvc.channel.caller import Caller
 from authsvc.credentials import Credential
 from authsvc.errors import CredentialRefused, DelegationRefused
+from fdtcp.value import dataclass
 
 if TYPE_CHECKING:
     from cryptography import x509

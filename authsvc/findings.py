@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
+
+from fdtcp.value import dataclass
 
 
 class Level(IntEnum):

@@ -11,7 +11,6 @@ Server side only: it loads cryptography.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from cryptography import x509
@@ -22,6 +21,7 @@ from cryptography.x509.oid import ExtensionOID
 
 from authsvc import dn, proxycert
 from authsvc.errors import CredentialExpired, CredentialRefused
+from fdtcp.value import dataclass
 
 # Each delegation and each renewal adds one; RFC 3820 knows no limit, the cost of checking does.
 MAX_PROXIES: Final = 10

@@ -13,10 +13,10 @@ import stat
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from authsvc.errors import BadGridmap
+from fdtcp.value import dataclass
 
 _log: Final = logging.getLogger("authsvc.mapfile")
 

@@ -6,10 +6,10 @@ a server accepts is `authsvc.identity`'s.  Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from authsvc import der
+from fdtcp.value import dataclass
 
 OID: Final = "1.3.6.1.5.5.7.1.14"
 INHERIT_ALL: Final = "1.3.6.1.5.5.7.21.1"

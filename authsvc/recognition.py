@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Final
 
 from authsvc.authorities import Authorities, TrustRules
@@ -18,6 +18,7 @@ from authsvc.bans import BanList
 from authsvc.credentials import Credential
 from authsvc.errors import CredentialRefused
 from authsvc.identity import Identity, IdentityRules, identify
+from fdtcp.value import dataclass
 
 if TYPE_CHECKING:
     from authsvc.voms import Attributes

@@ -18,7 +18,6 @@ import shlex
 import signal
 import subprocess
 import tempfile
-from dataclasses import dataclass
 from typing import Final
 
 from cryptography import x509
@@ -30,6 +29,7 @@ from authsvc.identity import proxy_info, subject_dn
 from authsvc.recognition import VOMS_EXTENSION
 from authsvc.service_config import RenewSettings
 from fdtcp.errors import FdtError
+from fdtcp.value import dataclass
 
 _log: Final = logging.getLogger("authsvc.renewal")
 

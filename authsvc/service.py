@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from authsvc.accountmap import AccountSource
@@ -19,6 +18,7 @@ from authsvc.errors import NotAHost
 from authsvc.identity import Identity
 from authsvc.service_words import CALL, Answer, Question
 from fdtcp.errors import ProtocolViolation
+from fdtcp.value import dataclass
 
 _log: Final = logging.getLogger("authsvc.service")
 

@@ -15,7 +15,6 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Final
 
 from authsvc.accountmap import Mappable
@@ -26,6 +25,7 @@ from authsvc.dn import fold
 from authsvc.errors import AccountsUnknown
 from authsvc.service_words import CALL, Answer, Question
 from fdtcp.errors import FdtError, Unreachable
+from fdtcp.value import dataclass
 
 _log: Final = logging.getLogger("authsvc.service")
 

@@ -6,7 +6,6 @@ Decides which keys exist and what they default to; `etc/authsvc.conf` shows them
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, Final
 
 from authsvc.authorities import TrustRules
@@ -14,6 +13,7 @@ from authsvc.service_words import DEFAULT_PORT
 from authsvc.siterules import TRUST_SPEC, trust_rules
 from fdtcp.errors import BadSettings
 from fdtcp.settings import Sections, load_settings
+from fdtcp.value import dataclass
 
 DEFAULT_CONFIG: Final = "/etc/fdtcp/authsvc.conf"
 

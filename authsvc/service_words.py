@@ -7,10 +7,10 @@ so one answer serves every request of that caller, and a service that is taken o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from fdtcp.errors import ProtocolViolation
+from fdtcp.value import dataclass
 
 if TYPE_CHECKING:
     from authsvc.channel import Value

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from authsvc.dn import fold
+from fdtcp.value import dataclass
 
 _INNER: Final = re.compile(r'\s*+"(?P<pattern>[^"]*+)"\s*+')
 # With thousands of stars a pattern would take hours to match; those of IGTF have one or two.

@@ -16,11 +16,11 @@ import os
 import threading
 import urllib.parse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from authsvc.errors import TokenRefused
 from fdtcp.errors import BadSettings
+from fdtcp.value import dataclass
 
 if TYPE_CHECKING:
     import jwt

@@ -11,8 +11,9 @@ import stat
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
+
+from fdtcp.value import dataclass
 
 T = TypeVar("T")
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from fdtcp.errors import Fault, FdtError, Side, Unreachable
 from fdtcp.model.pfn import Address
+from fdtcp.value import dataclass
 
 if TYPE_CHECKING:
     from authsvc.authorities import TrustRules

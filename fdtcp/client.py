@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from fdtcp.channels import DEFAULT_CA_DIR, Identity, accounts_by_side
@@ -26,6 +26,7 @@ from fdtcp.model.pfn import Pfn
 from fdtcp.model.transfer import Transfer
 from fdtcp.result import Result, collect
 from fdtcp.runner import Runner
+from fdtcp.value import dataclass
 
 # The same as the command's default: a live daemon answers in milliseconds even across an ocean.
 DEFAULT_TIMEOUT_S: Final = 10.0

@@ -13,7 +13,7 @@ without it Watch means the destination's, Finish and Abort mean both.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from fdtcp.errors import Problem, Side
@@ -31,6 +31,7 @@ from fdtcp.model.order import (
     StreamProgress,
     Verdict,
 )
+from fdtcp.value import dataclass
 
 # Grows by one when an old client can no longer talk to a new daemon; the hello carries the program's version.
 CONTRACT_VERSION: Final = 1

@@ -15,7 +15,7 @@ what an outcome's index counts.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from fdtcp.contract import MAX_CHUNK, MAX_CHUNK_BYTES, Done
@@ -23,6 +23,7 @@ from fdtcp.errors import Problem
 from fdtcp.model.calls import CallTable
 from fdtcp.model.order import KeptPartial, Outcome, Policy, StreamProgress
 from fdtcp.model.transfer import Transfer
+from fdtcp.value import dataclass
 
 # As in the contract: how long a call to follow waits for news.
 MAX_WAIT_S: Final = 1.0

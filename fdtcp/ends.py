@@ -7,12 +7,13 @@ far its news have been read, and whether its part is over.  What is called when 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from fdtcp.contract import Request
 from fdtcp.errors import Problem, Side
 from fdtcp.model.order import KeptPartial, Outcome, StreamProgress
+from fdtcp.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

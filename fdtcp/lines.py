@@ -8,12 +8,12 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from fdtcp.contract import Reply, Request, decode_reply, encode_request
 from fdtcp.errors import FdtError, InternalError, Phase, Problem, ProtocolViolation, RemoteProblem, Side, Unreachable
 from fdtcp.model.pfn import Address
+from fdtcp.value import dataclass
 
 
 class Channel(Protocol):

@@ -10,9 +10,11 @@ report) they are values (`Problem`): a peer never names a class of ours.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import IntEnum, StrEnum
 from typing import ClassVar, Final
+
+from fdtcp.value import dataclass
 
 # A reason is one line that a person reads; a peer that sends more is cut off here.
 MAX_REASON_CHARS: Final = 500

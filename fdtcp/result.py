@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, Final
 
@@ -20,6 +19,7 @@ from fdtcp.model.pfn import Pfn
 from fdtcp.model.transfer import Transfer, Transfers
 from fdtcp.report import FILES_AT_ONCE, exit_code, is_plain, status_of
 from fdtcp.runner import JobResult
+from fdtcp.value import dataclass
 
 # Grows by one when a reader of the JSON result would have to change.
 FORMAT: Final = 1

@@ -12,7 +12,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from fdtcp.ends import Call, Close, Command, Open, Told
@@ -22,6 +21,7 @@ from fdtcp.model.job import Job
 from fdtcp.model.options import Options
 from fdtcp.model.order import KeptPartial, Outcome
 from fdtcp.thirdparty import GRACE_S, Progress, ThirdParty
+from fdtcp.value import dataclass
 
 # Each job costs three threads here and a process at each end; a site's own limits are of this order.
 MAX_JOBS_AT_ONCE: Final = 32

@@ -19,7 +19,6 @@ All calls are idempotent, so a call whose connection broke is made again on the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from fdtcp import contract
@@ -32,6 +31,7 @@ from fdtcp.model.options import Options
 from fdtcp.model.order import KeptPartial, Outcome, State, StreamProgress
 from fdtcp.model.transfer import Transfer
 from fdtcp.stages import MOVES, Event, Stage
+from fdtcp.value import dataclass
 
 # How long a daemon may be gone before its part of the job counts as lost: what fdtd waits for a lost client by default.
 GRACE_S: Final = 30.0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
 from authsvc.channel.values import Value
 from authsvc.identity import Identity
 from authsvc.tokens import Grant
+from fdtcp.value import dataclass
 
 # (call name, argument) -> result; raises FdtError for what the caller is to be told.
 Handler: TypeAlias = Callable[[str, dict[str, Value]], dict[str, Value]]

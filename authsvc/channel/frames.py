@@ -8,12 +8,12 @@ streams, one-way calls, exceptions as live objects.  Pure; the socket around it 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import Final
 
 from authsvc.channel.limits import MAX_MESSAGE_BYTES
 from authsvc.channel.values import decode
 from fdtcp.errors import ProtocolViolation
+from fdtcp.value import dataclass
 
 # Pyro5/protocol.py: tag, version, type, serialiser, flags, sequence, payload, annotations, correlation, 0, magic.
 _HEADER: Final = struct.Struct("!4sHBBHHII16sHH")

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import socket
 import struct
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from authsvc.channel.guard import receive_exactly, send_by
 from fdtcp.errors import Problem, ProtocolViolation, RemoteProblem, one_line
+from fdtcp.value import dataclass
 
 _LENGTH: Final = struct.Struct("!I")
 # A DN of a few hundred bytes and an error of a few more; a stranger must not make us allocate.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from fdtcp.value import dataclass
 
 # A chunk of 1,000 files with long names has some 300 kB; beyond 4 MiB a message is an attack or a bug.
 MAX_MESSAGE_BYTES: Final = 4 << 20

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from fdtcp.errors import UsageError
 from fdtcp.model.options import MEANINGLESS, OLD_OPTIONS
 from fdtcp.units import parse_duration
+from fdtcp.value import dataclass
 
 if TYPE_CHECKING:
     from typing import NoReturn

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from fdtcp.channels import DEFAULT_CA_DIR
 from fdtcp.model.options import PARSERS
+from fdtcp.value import dataclass
 
 if TYPE_CHECKING:
     from authsvc.authorities import TrustRules

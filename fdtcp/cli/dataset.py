@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from fdtcp.units import KIB, MIB
+from fdtcp.value import dataclass
 
 SMALL_FILES: Final = 2000
 # Of a small data set the small files are one sixteenth; of a large one this, 64 KiB each.

@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from fdtcp.cli.arguments import Parser
@@ -27,6 +27,7 @@ from fdtcp.cli.lab import DESTINATION, SOURCE, Lab, LabFailed, account
 from fdtcp.cli.signals import Signals
 from fdtcp.errors import FdtError, Interrupted, Status, UsageError
 from fdtcp.units import GIB, MIB, format_bit_rate, format_duration, format_rate, format_size, parse_size
+from fdtcp.value import dataclass
 
 DEFAULT_SIZE: Final = 2 * GIB
 # Room for the daemons' logs, journals and the file system's own needs.

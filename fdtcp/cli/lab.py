@@ -14,12 +14,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import TracebackType
 from typing import IO, Final
 
 from fdtcp.errors import Fault, FdtError
 from fdtcp.model.pfn import Address
+from fdtcp.value import dataclass
 
 # A daemon is ready in half a second; a busy machine takes longer.
 READY_WITHIN_S: Final = 20.0

@@ -6,11 +6,13 @@ Decides which failures are told one by one: those of single files; what befell a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Final
 
 from fdtcp.cli.output import Log
 from fdtcp.model.job import Job
 from fdtcp.model.order import State
+from fdtcp.model.outcomes import Outcomes
 from fdtcp.model.transfer import Transfer
 from fdtcp.result import Result
 from fdtcp.units import format_bit_rate, format_duration, format_rate, format_size
@@ -41,11 +43,12 @@ def say_failures(result: Result, log: Log) -> None:
         for step, at in job.times.items():
             log.note(f"job {job.id[:8]} {at:8.3f} s {step}")
     told = 0
-    for transfer, outcome in zip(result.transfers, result.outcomes, strict=True):
-        if outcome is None or outcome.problem is None or outcome.problem in known:
+    for place, problem in sorted(Outcomes.of(result.outcomes).problems.items(), key=itemgetter(0)):
+        if problem in known:
             continue
         told += 1
-        text = f"FAILED {transfer.source} -> {transfer.destination}: {outcome.problem}"
+        transfer = result.transfers[place]
+        text = f"FAILED {transfer.source} -> {transfer.destination}: {problem}"
         (log.say if told <= MAX_FAILURES else log.note)(text)
     if told > MAX_FAILURES:
         log.say(f"... and {told - MAX_FAILURES} more failures")

@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Final
 
 from fdtcp.channels import Identity, accounts_by_side
@@ -30,6 +29,7 @@ from fdtcp.model.transfer import Transfer
 from fdtcp.report import ReportFile, exit_code, write_atomically
 from fdtcp.result import Result, collect, encode_json, fail_all
 from fdtcp.runner import Runner
+from fdtcp.value import dataclass
 
 # A million lines with long names; it is held in memory as a whole.
 MAX_COPYJOB_BYTES: Final = 1 << 30

@@ -6,10 +6,10 @@ Decides how transfers are grouped.  Jobs run side by side; the files of a job ar
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from fdtcp.model.pfn import Address
 from fdtcp.model.transfer import Transfer, Transfers
+from fdtcp.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

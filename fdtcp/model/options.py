@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from enum import StrEnum
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from fdtcp.errors import UsageError
 from fdtcp.model.order import Checksum, Direct, OnExists, Policy, Resume, SameBy, Sync, Verify
 from fdtcp.model.policy import Encrypt
 from fdtcp.units import KIB, MIB, parse_duration, parse_size
+from fdtcp.value import dataclass
 
 # FDT's I/O buffers are what our blocks are; a block outside of these would be refused by most sites, and an old
 # site's --bufferSize=64 must not end its transfers.

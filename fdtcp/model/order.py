@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Final
 
@@ -29,6 +29,7 @@ from fdtcp.model.policy import Resume as Resume
 from fdtcp.model.policy import SameBy as SameBy
 from fdtcp.model.policy import Sync as Sync
 from fdtcp.model.policy import Verify as Verify
+from fdtcp.value import dataclass
 
 # A chunk of 1,000 files with PATH_MAX names and kept extents fits; anything longer is not from us.
 MAX_LINE_BYTES: Final = 16 << 20

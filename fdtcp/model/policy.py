@@ -6,10 +6,10 @@ by `fdtd.site.limits`, what they come to by the mover.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from fdtcp.errors import Side
+from fdtcp.value import dataclass
 
 
 class Checksum(StrEnum):

@@ -6,10 +6,10 @@ Decides the spelling: the job's UUID and the address of the daemon that drives i
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from fdtcp.errors import BadPfn, UsageError
 from fdtcp.model.pfn import Address, Pfn
+from fdtcp.value import dataclass
 
 _TICKET = re.compile(r"(?P<job>[0-9a-f]{32})@(?P<address>[^/@]+)")
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import repeat
 from typing import overload
 
 from fdtcp.model.columns import Rows
 from fdtcp.model.pfn import Address, Pfn
+from fdtcp.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,13 @@ Decides which moves from state to state there are; when they are made is the rec
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import Final
 
 from fdtcp.errors import Problem
 from fdtcp.model.order import Action, DestinationFile, Extent
+from fdtcp.value import dataclass
 from fdtd.mover.frames import End
 from fdtd.mover.sums import Sum
 

@@ -18,10 +18,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from fdtcp.errors import FdtError
 from fdtcp.model.order import DestinationFile, Sync
+from fdtcp.value import dataclass
 from fdtd.storage.base import Bundle, Committable, Volume
 
 

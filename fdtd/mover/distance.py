@@ -13,9 +13,10 @@ with bbr, which is not held back: late streams starve there, and whoever has the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import median
 from typing import Final
+
+from fdtcp.value import dataclass
 
 # On a LAN more than there are cores only take turns.
 _NEAR_STREAMS: Final = 4

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from fdtcp.errors import ProtocolViolation
 from fdtcp.model.order import Checksum, Role
+from fdtcp.value import dataclass
 from fdtd.mover.frames import (
     HEADER_BYTES,
     NONCE_BYTES,

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from fdtcp.errors import DestinationFull, FdtError
 from fdtcp.model.order import Checksum, DestinationFile, Direct, Extent, KeptPartial
+from fdtcp.value import dataclass
 from fdtd.mover.journal import Identity, encode_anew, encode_records, encode_start, end_of
 from fdtd.storage.base import Partial
 

@@ -17,12 +17,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 from zlib import crc32
 
 from fdtcp.model.order import Checksum, DestinationFile, Extent
+from fdtcp.value import dataclass
 from fdtd.mover.sums import Sum
 
 _MAGIC: Final = b"fdt-journal 1 "

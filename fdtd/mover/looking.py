@@ -12,11 +12,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from fdtcp.errors import FdtError, Phase, Side, SourceHangs
 from fdtcp.model.order import Describe, Described, Found, SourceFile
+from fdtcp.value import dataclass
 from fdtd.mover.control import Control
 
 # So long a thread may be busy with one look until another one takes on the rest.

@@ -11,10 +11,10 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from fdtcp.errors import FdtError, Phase, ProtocolViolation, Side, SourceChanged
 from fdtcp.model.order import Action, Found, Policy, ReleasedFile, SourceFile
+from fdtcp.value import dataclass
 from fdtd.mover.devices import Place
 from fdtd.mover.distance import NEAR, Spread
 from fdtd.mover.frames import End

@@ -18,11 +18,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from fdtcp.errors import Problem, ProtocolViolation
 from fdtcp.model.order import Action, Extent
+from fdtcp.value import dataclass
 from fdtd.mover.devices import ANYWHERE, Devices, Place, Waiting
 from fdtd.mover.distance import share_of
 from fdtd.mover.frames import BATCH_BYTES, MAX_BATCH_FILES, SMALL_FILE_BYTES

@@ -8,7 +8,6 @@ continue is removed.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Final
 
 from fdtcp.errors import DestinationExists, DestinationFull, FdtError, OptionRefused, Phase, ResumeRefused, Side
@@ -25,6 +24,7 @@ from fdtcp.model.order import (
     Verify,
 )
 from fdtcp.units import format_size
+from fdtcp.value import dataclass
 from fdtd.mover.frames import SMALL_FILE_BYTES
 from fdtd.mover.journal import Identity, decode_journal, merge
 from fdtd.mover.sums import sum_of

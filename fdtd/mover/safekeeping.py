@@ -11,10 +11,11 @@ import resource
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from fdtcp.model.order import Sync
+from fdtcp.value import dataclass
 from fdtd.mover.checkpoints import Checkpoints
 from fdtd.mover.commit import Item, Sheaf, commit
 from fdtd.mover.landing import Landing

@@ -8,11 +8,11 @@ by `fdtd.mover.sending`.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from fdtcp.errors import ProtocolViolation
+from fdtcp.value import dataclass
 from fdtd.mover.frames import OF_BATCH, Header, Kind
 from fdtd.mover.work import BatchWork, BlockWork, Work
 

@@ -8,10 +8,10 @@ pieces), which is the difference between free and a bottleneck; zlib gives the s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from fdtcp.model.order import Checksum
+from fdtcp.value import dataclass
 
 try:
     from zlib_ng import zlib_ng as zlib

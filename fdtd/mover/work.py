@@ -5,9 +5,8 @@ Decides what there is to be sent; which stream sends it, and when, is decided by
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fdtcp.errors import Problem
+from fdtcp.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

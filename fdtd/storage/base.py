@@ -7,11 +7,11 @@ own means to the user.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from fdtcp.errors import FdtError
 from fdtcp.model.order import Direct
+from fdtcp.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ checks its configuration with it, the mover enforces what the daemon has sent.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 from fdtcp.model.order import Mapped
+from fdtcp.value import dataclass
 from fdtd.storage.paths import split_path
 
 # A part of the file system as any other (below a directory that is mapped to something else).

@@ -8,10 +8,10 @@ may be made from several threads, those of one Upload from one thread at a time.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Protocol
 
 from fdtcp.errors import PathRefused
+from fdtcp.value import dataclass
 from fdtd.storage.mapping import PrefixMap
 
 
