@@ -13,7 +13,6 @@ with bbr, which is not held back: late streams starve there, and whoever has the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import median
 from typing import Final
 
 from fdtcp.value import dataclass
@@ -103,7 +102,7 @@ class Growth:
         if self._is_settled or streams >= self._most or all(path.congestion in _UNMOVED for path in paths):
             return streams
         resent = sum(path.resent for path in paths)
-        round_trip_s = median(path.round_trip_s for path in paths)
+        round_trip_s = _median([path.round_trip_s for path in paths])
         if self._since is None:
             self._since = now, moved, resent
         then, moved_then, resent_then = self._since
@@ -120,3 +119,9 @@ class Growth:
             return streams
         self._rate_before = rate
         return min(2 * streams, self._most)
+
+
+def _median(values: Sequence[float]) -> float:
+    # The standard library's brings fractions and decimals along: four milliseconds of a mover's start.
+    ordered = sorted(values)
+    return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
