@@ -34,7 +34,7 @@ from fdtcp.model.order import (
 from fdtcp.value import dataclass
 
 # Grows by one when an old client can no longer talk to a new daemon; the hello carries the program's version.
-CONTRACT_VERSION: Final = 1
+CONTRACT_VERSION: Final = 2
 DEFAULT_PORT: Final = pfn.DEFAULT_PORT
 # Both keep one message well below the channel's 4 MiB with PATH_MAX names in it (1,000 x 4,096 bytes would not: a
 # client also cuts a chunk before its names reach MAX_CHUNK_BYTES).
