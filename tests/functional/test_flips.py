@@ -58,7 +58,8 @@ def run_flips(seed: int, home: Path, flips: int) -> dict[str, int]:
         at = rng.choice([rng.randrange(sum(sizes)), rng.randrange(300), rng.randrange(60 * KIB, 130 * KIB)])
         flip = Flip(at, rng.randrange(8))
         print("bit", flip._bit, "at", at)  # noqa: T201  # shown when it fails
-        with Link(flip.disturb) as link, Job(pairs, policy, through=link.through) as job:
+        encrypt = rng.choice([False, False, True])
+        with Link(flip.disturb) as link, Job(pairs, policy, through=link.through, encrypt=encrypt) as job:
             check(job.run(), home / f"to-{number}", contents, toll)
         with Job(pairs, policy) as job:
             outcomes = job.run()

@@ -225,7 +225,9 @@ def disturbed_attempt(data: Data, journalled: dict[int, int], toll: Toll) -> dic
     def disturb(number: int, passed: int, chunk: bytes) -> bytes | None:
         return trap.disturb(number, passed, chunk)
 
-    with Link(disturb) as link, Job(data.pairs, data.policy(), writer_command=HASTY, through=link.through) as job:
+    job = Job(data.pairs, data.policy(), writer_command=HASTY, encrypt=rng.choice([False, False, True]))
+    with Link(disturb) as link, job:
+        job.through = link.through
         job.describe()
         job.expect()
         check_verdicts(data, job, journalled)
