@@ -43,6 +43,7 @@ from fdtd.mover.streams import (
     Wire,
     cipher_of,
     hang_up,
+    has_buffered,
     is_plain,
     name_of,
     send_all,
@@ -187,7 +188,8 @@ class SendingStream:
                 del self._answers[:HEADER_BYTES]
                 check_header(header)
                 self._outbox.take(self._machine.receive(header))
-            if len(data) < 4096:
+            # Of an encrypted stream one record comes at a time, and poll does not know of those that are here already.
+            if len(data) < 4096 and not has_buffered(self._stream):
                 return
 
     def _hear_last_words(self) -> None:
@@ -226,6 +228,9 @@ class SendingStream:
             source = self._outbox.open(work.file)
             try:
                 value = self._pump(source, work, checksum)
+                if work.payload and checksum.kind is Checksum.NONE and source.descriptor >= 0:
+                    # Sent again, it may come after the FILE_END, and no sum would tell that it is another content now.
+                    self._outbox.check_unchanged(work.file, source.facts())
             finally:
                 self._outbox.done_with(work.file)
         except StreamBroken:

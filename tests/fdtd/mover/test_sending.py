@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fdtcp.model.order import Action, Policy, ReleasedFile, SourceFile
+from fdtcp.model.order import Action, Checksum, Policy, ReleasedFile, SourceFile
 from fdtd.mover import frames
 from fdtd.mover.frames import HEADER_BYTES, TRAILER_BYTES, Header, Kind
 from fdtd.mover.log import Log
@@ -165,3 +165,27 @@ def test_a_listener_that_wants_nothing_ends_the_job(listener: Listener) -> None:
     listener.say(Header(Kind.BYE))
     assert listener.header().kind is Kind.BYE
     assert listener.wait_end()
+
+
+def test_without_a_sum_a_block_that_is_sent_again_is_void_if_its_file_has_changed(tmp_path: Path, source: Path) -> None:
+    """The FILE_END that the first stream brought would call the new content the old one's."""
+    with Prefixes([os.fsencode(tmp_path)]) as prefixes:
+        sources = ChosenSources(prefixes, 10)
+        outbox = Outbox(Policy(checksum=Checksum.NONE), sources, Log())
+        outbox.describe(SourceFile(0, os.fsencode(source)))
+        first = Listener(outbox)
+        release(first)
+        assert first.block()[1:] == (CONTENT, (0, False))
+        assert read_payload(first.near, first.header())
+        first.near.close()
+        assert first.wait_end() is False
+        with open(source, "r+b") as file:
+            file.write(b"other")
+        second = Listener(outbox)
+        assert second.block()[2] == (0, True)
+        abort = second.header()
+        assert abort.kind is Kind.FILE_ABORT
+        assert frames.decode_abort(read_payload(second.near, abort)).code == "source-changed"
+        second.near.close()
+        second.wait_end()
+        sources.close()
