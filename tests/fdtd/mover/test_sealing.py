@@ -14,11 +14,28 @@ from pathlib import Path
 import pytest
 
 from fdtcp.errors import ProtocolViolation
-from fdtcp.model.order import Listen, Listening, Policy, Role, Setup, State
+from fdtcp.model.order import (
+    Action,
+    Listen,
+    Listening,
+    Policy,
+    ReleasedFile,
+    Role,
+    Setup,
+    SourceFile,
+    State,
+)
 from fdtd.live.ephemeral import Ephemeral, make_ephemeral
-from fdtd.mover.frames import Hello, encode_hello
+from fdtd.mover.frames import Header, Hello, Kind, encode_header, encode_hello
+from fdtd.mover.log import Log
+from fdtd.mover.outbox import Outbox
+from fdtd.mover.rate import RateLimit
 from fdtd.mover.sealing import SealedStream, connector_context, fingerprint_of, listener_context
+from fdtd.mover.sending import SendingStream
 from fdtd.mover.streams import StreamBroken, read_exactly, send_gathered, tune
+from fdtd.mover.work import BlockWork
+from fdtd.storage.choose import ChosenSources
+from fdtd.storage.paths import Prefixes
 from tests.helpers.movers import SECRET, Job, Mover
 from tests.helpers.wire import Link
 
@@ -242,3 +259,33 @@ def wait_for_log(mover: Mover, words: str) -> None:
     while words not in mover.read_log():
         assert time.monotonic() < deadline, mover.read_log()
         threading.Event().wait(0.01)
+
+
+def test_answers_that_came_together_are_heard_together(
+    tmp_path: Path, ends: tuple[socket.socket, socket.socket], ephemeral: Ephemeral
+) -> None:
+    """Each is a record of its own, and poll is silent about those that were taken from the socket with the first."""
+    connector, listener = sealed_pair(ends, ephemeral)
+    path = tmp_path / "file"
+    path.write_bytes(bytes(MIB))
+    with Prefixes([os.fsencode(tmp_path)]) as prefixes:
+        outbox = Outbox(Policy(block_size=MIB // 8), ChosenSources(prefixes, 0), Log())
+        outbox.describe(SourceFile(0, os.fsencode(path)))
+        outbox.release([ReleasedFile(0, Action.SEND)], last=True)
+        stream = SendingStream(connector, 1, outbox, RateLimit(0), 5.0, Log())
+        outbox.join(1)
+        size = 0
+        for _ in range(8):
+            work = outbox.next(1)
+            assert isinstance(work, BlockWork)
+            stream._machine.dealt(work)
+            outbox.sent(work)
+            answer = encode_header(Header(Kind.ACK, 0, 0, 0, work.offset, work.length))
+            send_gathered(listener, [answer])
+            size += len(answer)
+        deadline = soon()
+        while len(ends[0].recv(1 << 16, socket.MSG_PEEK | socket.MSG_DONTWAIT)) < size:
+            assert time.monotonic() < deadline
+        stream._hear()
+        assert stream._machine.is_idle
+        outbox.leave(1, ())
