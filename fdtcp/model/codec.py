@@ -12,6 +12,7 @@ columns as base64.
 from __future__ import annotations
 
 import binascii
+import math
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -280,7 +281,13 @@ def _whole_number(value: object) -> int:
 def _number(value: object) -> float:
     if type(value) not in (int, float):
         raise ValueError(f"expected a number, got {type(value).__name__}")
-    return float(value)  # type: ignore[arg-type]  # the line above leaves int and float
+    try:
+        number = float(value)  # type: ignore[arg-type]  # the line above leaves int and float
+    except OverflowError as exc:
+        raise ValueError("expected a number, got one that is far too large") from exc
+    if not math.isfinite(number):
+        raise ValueError("expected a number, got what is none")
+    return number
 
 
 def _member_of(kind: type[Enum]) -> Decoder:

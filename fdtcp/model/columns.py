@@ -17,6 +17,7 @@ A column in which all values are the default may be empty.
 
 from __future__ import annotations
 
+import math
 import sys
 import typing
 from array import array
@@ -109,7 +110,11 @@ class Column(NamedTuple):
         if not values and self.default is not MISSING:
             return None
         if self.type in _TYPECODES:
-            return None if len(values) == count * _NUMBER_BYTES else f"{len(values)} bytes for {count} numbers"
+            if len(values) != count * _NUMBER_BYTES:
+                return f"{len(values)} bytes for {count} numbers"
+            # What is no number is no time either: SQLite makes NULL of it, and JSON has no word for it.
+            is_finite = self.type is int or all(map(math.isfinite, _unpack("d", values)))
+            return None if is_finite else "a number that is none"
         if self.type in (bytes, str):
             ends_well = values.endswith(b"\0") or not values
             if not ends_well or values.count(b"\0") != count:

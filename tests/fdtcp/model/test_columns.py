@@ -37,7 +37,7 @@ ROWS = st.builds(
     st.sampled_from(Colour),
     st.just("") | st.text("aä", max_size=3),
     st.just(0) | st.integers(0, 9),
-    st.just(0.0) | st.floats(allow_nan=False),
+    st.just(0.0) | st.floats(allow_nan=False, allow_infinity=False),
     st.just(()) | st.just((1, 2)),
     st.sampled_from(Colour),
 )
@@ -125,6 +125,14 @@ def test_a_name_with_a_nul_is_no_name() -> None:
 def test_a_place_that_is_none() -> None:
     with pytest.raises(IndexError):
         Columns.of(Row, [Row(1, b"a", Colour.RED)])[1]
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), float("-inf")])
+def test_what_is_no_number_is_not_taken_from_elsewhere(odd: float) -> None:
+    (column,) = (one for one in columns_of(Row) if one.name == "rate")
+    good, bad = (Columns.of(Row, [Row(1, b"a", Colour.RED, rate=rate)]).raw("rate") for rate in (1.5, odd))
+    assert column.why_not(good, 1) is None
+    assert column.why_not(bad, 1) == "a number that is none"
 
 
 def test_a_row_begins_with_a_number() -> None:
