@@ -60,7 +60,7 @@ class PosixBundle:
         if directory is None or name in (b"", b".", b"..") or b"\0" in name:
             return False
         try:
-            descriptor = os.open(b".", _NAMELESS, mode, dir_fd=directory.descriptor)
+            descriptor = os.open(b".", _NAMELESS, mode & 0o777, dir_fd=directory.descriptor)
         except OSError:
             return False
         try:

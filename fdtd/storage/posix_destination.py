@@ -122,7 +122,7 @@ class PosixDestinations:
 
     def claim(self, path: bytes, mode: int, *, journal: bool) -> PosixPartial:
         """Make an empty partial and claim it."""
-        partial = self._claim(path, mode, start_over=True)
+        partial = self._claim(path, mode & 0o777, start_over=True)  # another host has said it: it may be any number
         assert partial is not None, "a partial that may be made is there"
         if journal:
             partial.forget_stale_journal()

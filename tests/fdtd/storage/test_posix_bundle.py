@@ -111,6 +111,13 @@ def test_a_mask_takes_nothing_of_the_mode(bundle: PosixBundle, tmp_path: Path) -
     assert modes == {str(0o644): 0o644, str(0o600): 0o600, str(0o664): 0o664, "again": 0o644}
 
 
+@pytest.mark.parametrize("mode", [1 << 40, -1, 0o7777])
+def test_no_mode_of_another_host_is_too_odd(bundle: PosixBundle, tmp_path: Path, mode: int) -> None:
+    assert write(bundle, tmp_path / "to/a", mode)
+    bundle.publish()
+    assert (tmp_path / "to/a").stat().st_mode & 0o7777 == mode & 0o777
+
+
 def test_a_bundle_is_of_one_volume(tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory(dir="/dev/shm") as other:  # another file system
         if os.stat(other).st_dev == tmp_path.stat().st_dev:
