@@ -18,7 +18,7 @@ from fdtd.mover.outbox import Outbox
 def gather(outbox: Outbox, asking: Asking, files: Sequence[int], buffer: memoryview) -> tuple[list[Entry], int]:
     """Read these files into `buffer`; returns what to say of those that could be read, and how many bytes they are.
 
-    The others have been given up.
+    The others have been given up.  Raises StreamBroken if the stream was.
     """
     entries: list[Entry] = []
     used = 0
@@ -34,6 +34,8 @@ def gather(outbox: Outbox, asking: Asking, files: Sequence[int], buffer: memoryv
                 if seen != (size, known.mtime_ns, known.ctime_ns):
                     _read(outbox, file, view)
             except FdtError as exc:
+                # If the stream was given up meanwhile, another one reads this file by now: it is that one's to judge.
+                asking.answered()
                 outbox.failed(file, exc)
                 continue
             entries.append(Entry(file, size, update(view, nothing), known.mtime_ns))

@@ -15,6 +15,7 @@ from fdtd.mover.frames import Entry
 from fdtd.mover.gathering import gather
 from fdtd.mover.log import Log
 from fdtd.mover.outbox import Outbox
+from fdtd.mover.streams import StreamBroken
 from fdtd.storage.choose import ChosenSources
 from fdtd.storage.paths import Prefixes
 
@@ -89,3 +90,21 @@ def test_a_link_is_followed_by_the_long_way(stage: Stage, tmp_path: Path) -> Non
     buffer = memoryview(bytearray(100))
     entries, used = gather(stage.outbox, Asking(), [7], buffer)
     assert entries == [stage.entry(0)._replace(file=7)] and bytes(buffer[:used]) == CONTENTS[0]
+
+
+def test_who_comes_back_from_a_file_system_that_hung_judges_no_file(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files of its batch are another stream's by now, also the one that it could not read."""
+    asking = Asking()
+    stage.paths[2].unlink()
+
+    def hang(_file: int) -> None:
+        monkeypatch.undo()
+        asking.ask(0)
+        assert asking.give_up(float("inf")) == 0
+
+    monkeypatch.setattr(asking, "ask", hang)
+    with pytest.raises(StreamBroken):
+        gather(stage.outbox, asking, range(len(CONTENTS)), memoryview(bytearray(100)))
+    assert not stage.failed
