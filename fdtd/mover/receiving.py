@@ -12,6 +12,7 @@ import mmap
 import os
 import select
 import time
+from contextlib import nullcontext
 from typing import Final
 
 from fdtcp.errors import DestinationFailed, FdtError, ProtocolViolation
@@ -23,6 +24,7 @@ from fdtd.mover.frames import (
     HEADER_BYTES,
     OF_BATCH,
     TRAILER_BYTES,
+    Entry,
     Header,
     Kind,
     decode_abort,
@@ -147,7 +149,8 @@ class ReceivingStream:
     def _frame(self, header: Header) -> bool:
         """Handle one frame; False after BYE."""
         if (part := self._parts.get(header.kind)) is not None:
-            with self._landing.room(header.files if header.kind is Kind.BATCH else 1):
+            # A batch looks for room itself: it may have more files than there can be descriptors.
+            with self._landing.room(1) if header.kind is not Kind.BATCH else nullcontext():
                 part(header)
         elif header.kind is Kind.FILE_END:
             end = decode_end(read_payload(self._stream, header))
@@ -301,8 +304,13 @@ class ReceivingStream:
         read_exactly(self._stream, payload)
         entries, contents = decode_batch(header, payload)
         self.moved += len(contents)
-        with self._landing.turn:
-            refused = self._smalls.take(entries, contents)
+        refused: list[Entry] = []
+        while entries:
+            some, entries = entries[: self._landing.epoch_files], entries[self._landing.epoch_files :]
+            with self._landing.room(len(some)), self._landing.turn:
+                refused += self._smalls.take(some, contents)
+            if entries:
+                contents = contents[sum(entry.size for entry in some) :]
         answers = [encode_header(Header(Kind.NAK, OF_BATCH, 0, entry.file, 0, entry.size)) for entry in refused]
         answers.append(encode_header(Header(Kind.ACK, OF_BATCH, 0, header.file)))
         send_all(self._stream, b"".join(answers))

@@ -52,7 +52,7 @@ class Smalls:
     def take(self, entries: Sequence[Entry], contents: memoryview) -> list[Entry]:
         """Write the files of a batch that are wanted; returns those that were damaged and shall come again.
 
-        `contents`: one behind the other, as long as the entries say.
+        `contents`: one behind the other, as long as the entries say; what follows is not looked at.
         Raises ProtocolViolation, StreamBroken, before anything was written.
         """
         plain, others = self._begin(entries, contents)

@@ -20,6 +20,26 @@ SLUGGISH: Final = (
     "FileSystem.sync = lambda one: (time.sleep(0.15), sync(one))[1]; os._exit(program.main())",
 )
 
+FEW_DESCRIPTORS: Final = (
+    sys.executable,
+    "-I",
+    "-c",
+    "import os, resource; resource.setrlimit(resource.RLIMIT_NOFILE, (600, 600));"
+    "from fdtd.mover import program; os._exit(program.main())",
+)
+
+
+def test_one_batch_may_have_more_files_than_can_be_open(tmp_path: Path) -> None:
+    (tmp_path / "from").mkdir()
+    pairs: list[Pair] = []
+    for number in range(3000):
+        (tmp_path / f"from/{number}").write_text(str(number))
+        pairs.append((tmp_path / f"from/{number}", tmp_path / f"to/{number}"))
+    with Job(pairs, writer_command=FEW_DESCRIPTORS) as job:
+        outcomes = job.run()
+    assert {outcome.problem for outcome in outcomes.values() if outcome.state is not State.DONE} == set()
+    assert all((tmp_path / f"to/{number}").read_text() == str(number) for number in range(3000))
+
 
 def test_files_that_come_faster_than_they_are_synced_wait_their_turn(tmp_path: Path) -> None:
     (tmp_path / "from").mkdir()
