@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from fdtcp.errors import Abandoned, DiskMismatch, FdtError, Phase, Side
@@ -27,6 +27,9 @@ from fdtd.storage.base import Partial
 
 # What is read back in a second or two by most disks waits for its like only.
 LONG_BYTES: Final = 1 << 30
+
+# So many wait for one sync of their file systems: one for each would let those who send wait for longer than they may.
+MANY_FILES: Final = 32
 
 
 class Rereader:
@@ -70,15 +73,20 @@ class Rereader:
 
     def _run(self, lane: deque[tuple[Item, int]]) -> None:
         buffer = memoryview(bytearray(PIECE_BYTES))
+        synced = 0  # so many of the next ones
         while True:
             with self._wake:
                 while not lane and not self._stopped:
                     self._wake.wait()
+                items = [item for item, _ in lane]
+            if not synced and len(items) >= MANY_FILES and self._sync(items):
+                synced = len(items)
+            with self._wake:
                 if self._stopped:
                     return
                 item, size = lane.popleft()
             try:
-                self._check(item, buffer)
+                self._check(item, buffer, is_synced=synced > 0)
             except Abandoned as exc:
                 self._landing.abandon([item], exc.problem(Side.DESTINATION, Phase.COMMIT))
             except FdtError as exc:
@@ -87,9 +95,26 @@ class Rereader:
                 self._landing.committed([(item, exc)])
             else:
                 self._hand_on(item, size)
+            synced = max(0, synced - 1)
 
-    def _check(self, item: Item, buffer: memoryview) -> None:
-        """Read a file back.  Raises DiskMismatch, DestinationFull, DestinationFailed, Abandoned."""
+    def _sync(self, items: Sequence[Item]) -> bool:
+        """Sync many files at once; returns whether that was done.
+
+        A volume that is lost says so again, of each file that is looked at.
+        """
+        for volume in {id(item.partial.volume): item.partial.volume for item in items}.values():
+            try:
+                volume.sync()
+            except FdtError as exc:
+                self._landing.fail_volume(volume, exc)
+                return False
+        return True
+
+    def _check(self, item: Item, buffer: memoryview, *, is_synced: bool) -> None:
+        """Read a file back; `is_synced`: it need not be synced before.
+
+        Raises DiskMismatch, DestinationFull, DestinationFailed, Abandoned.
+        """
         landing = self._landing
         with landing.lock:
             arrival = landing.receiver.arrivals[item.file]
@@ -100,7 +125,8 @@ class Rereader:
         if (lost := self._checkpoints.wait([item]).get(item.file)) is not None:
             raise lost
         partial = holding.partial
-        partial.sync_data()
+        if not is_synced:
+            partial.sync_data()
         for offset, length, value in _parts_of(arrival):
             partial.drop_cached(offset, length)
             if self._sum(partial, offset, length, buffer) != value:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from fdtcp.model.order import State
+from fdtcp.model.order import Policy, State, Verify
 from tests.helpers.movers import Job, Pair
 
 # A writer with few descriptors, on a file system whose syncs take their time.
@@ -27,6 +27,29 @@ FEW_DESCRIPTORS: Final = (
     "import os, resource; resource.setrlimit(resource.RLIMIT_NOFILE, (600, 600));"
     "from fdtd.mover import program; os._exit(program.main())",
 )
+
+# A disk that takes its time for each file that is synced by itself.
+SLOW_BY_FILE: Final = (
+    sys.executable,
+    "-I",
+    "-c",
+    "import os, resource, time; resource.setrlimit(resource.RLIMIT_NOFILE, (600, 600));"
+    "from fdtd.mover import program; from fdtd.storage.posix_partial import PosixPartial as Slow;"
+    "sync = Slow.sync_data; Slow.sync_data = lambda one: (time.sleep(0.1), sync(one))[1]; os._exit(program.main())",
+)
+
+
+def test_files_that_are_read_back_are_synced_together(tmp_path: Path) -> None:
+    """One by one, they would take longer than a stream may be silent."""
+    (tmp_path / "from").mkdir()
+    pairs: list[Pair] = []
+    for number in range(1200):
+        (tmp_path / f"from/{number}").write_text(str(number))
+        pairs.append((tmp_path / f"from/{number}", tmp_path / f"to/{number}"))
+    policy = Policy(verify=Verify.DISK, stall_timeout=5.0, connect_timeout=1.0)
+    with Job(pairs, policy, writer_command=SLOW_BY_FILE) as job:
+        outcomes = job.run()
+    assert {(outcome.state, outcome.problem) for outcome in outcomes.values()} == {(State.DONE, None)}
 
 
 def test_one_batch_may_have_more_files_than_can_be_open(tmp_path: Path) -> None:

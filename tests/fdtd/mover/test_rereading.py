@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import zlib
@@ -185,3 +186,15 @@ def test_storage_that_gives_nothing_back_is_refused_before_a_byte_moves(tmp_path
 )
 def test_the_policy_has_the_words_for_it(policy: Policy, promise: str) -> None:
     assert (policy.promise, policy.contradiction) == (promise, "")
+
+
+def test_a_sync_of_many_files_that_fails_fails_each(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("fdtd.mover.rereading.MANY_FILES", 1)
+    monkeypatch.setattr("fdtd.storage.posix_partial.sync_file_system", fail)
+    monkeypatch.setattr("os.fdatasync", lambda _descriptor: None)  # the kernel has said it, and says it once
+    stage.arrive()
+    assert stage.reread() == "destination-failed"
+    assert not stage.handed_on and not stage.target.exists()
