@@ -46,8 +46,11 @@ class PosixSource:
 
     def passed(self, offset: int, length: int) -> None:
         """Drop a part of a file that memory cannot hold: who reads it next would not find its beginning anyway."""
-        if os.fstat(self.descriptor).st_size > allowed_memory() // _SHARE_OF_MEMORY:
-            os.posix_fadvise(self.descriptor, offset, length, os.POSIX_FADV_DONTNEED)
+        try:
+            if os.fstat(self.descriptor).st_size > allowed_memory() // _SHARE_OF_MEMORY:
+                os.posix_fadvise(self.descriptor, offset, length, os.POSIX_FADV_DONTNEED)
+        except OSError:
+            pass  # the bytes have been read: it was only meant well
 
     def facts(self) -> Facts:
         """Look again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,3 +58,17 @@ def test_a_directory_that_was_made_anew_is_found(sources: PosixSources, tmp_path
     path.parent.mkdir()
     path.write_bytes(b"x")
     sources.open(os.fsencode(path)).close()
+
+
+def test_advice_that_nobody_takes_fails_nothing(
+    sources: PosixSources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_values: int) -> None:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    (tmp_path / "in/file").write_bytes(b"x")
+    source = sources.open(os.fsencode(tmp_path / "in/file"))
+    monkeypatch.setattr("fdtd.storage.posix_source.allowed_memory", lambda: 0)
+    monkeypatch.setattr(os, "posix_fadvise", refuse)
+    source.passed(0, 1)
+    source.close()
