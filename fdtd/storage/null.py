@@ -10,8 +10,8 @@ import os
 from typing import Final
 
 from fdtcp.errors import DestinationVanished
-from fdtcp.model.order import Direct
 from fdtd.storage.base import Existing, Facts, Site
+from fdtd.storage.one_attempt import OneAttempt
 from fdtd.storage.posix_source import PosixSource
 
 ZERO: Final = b"/dev/zero"
@@ -41,25 +41,16 @@ class NullVolume:
         """Do nothing."""
 
 
-class NullPartial:
+class NullPartial(OneAttempt):
     """Takes everything, keeps nothing."""
 
     __slots__ = ("volume",)
 
-    descriptor = -1
     path = NULL
     promise = ""
-    is_resumable = False
-    direct_bytes = 0
 
     def __init__(self) -> None:
         self.volume = NullVolume()
-
-    def reserve(self, size: int, direct: Direct) -> None:
-        """Do nothing."""
-
-    def cut(self, size: int) -> None:
-        """Do nothing."""
 
     def write(self, view: memoryview, offset: int) -> None:
         """Drop it."""
@@ -94,20 +85,6 @@ class NullPartial:
     def facts(self) -> Facts:
         """Return that it is empty."""
         return Facts(0, 0, 0, 0)
-
-    def drop_cached(self, offset: int, length: int) -> None:
-        """Do nothing."""
-
-    def read_back(self, view: memoryview, offset: int) -> int:  # noqa: ARG002  # as `Site.gives_back` says
-        """Return that there is nothing to be had."""
-        return 0
-
-    def read_journal(self) -> bytes:
-        """Return that nothing was kept."""
-        return b""
-
-    def append_journal(self, data: bytes) -> None:
-        """Do nothing."""
 
     def close(self) -> None:
         """Do nothing."""

@@ -15,9 +15,9 @@ from dataclasses import replace as changed
 from typing import Final
 
 from fdtcp.errors import DestinationExists, FdtError
-from fdtcp.model.order import Direct
 from fdtd.storage.base import Facts, Site
 from fdtd.storage.kernel import NoSafeRename
+from fdtd.storage.one_attempt import OneAttempt
 from fdtd.storage.paths import Prefixes
 from fdtd.storage.posix_destination import PosixDestinations
 from fdtd.storage.posix_existing import PosixExisting
@@ -27,17 +27,13 @@ from fdtd.storage.window import WINDOW_BYTES, Window
 LOOKED_FIRST: Final = "the storage cannot rename without replacing: a file made there at the same moment is lost"
 
 
-class SequentialPartial:
+class SequentialPartial(OneAttempt):
     """See `fdtd.storage.base.Partial`; a partial of the file system that is only ever appended to.
 
     It is also its own volume: a sync of all files at once would sync nothing there.
     """
 
     __slots__ = ("_exists", "_inner", "_is_published", "_path", "_window", "promise")
-
-    descriptor = -1
-    is_resumable = False
-    direct_bytes = 0
 
     def __init__(self, inner: PosixPartial, path: bytes, exists: Callable[[bytes], bool]) -> None:
         self.promise = ""
@@ -56,12 +52,6 @@ class SequentialPartial:
     def path(self) -> bytes:
         """The temporary name, absolute."""
         return self._inner.path
-
-    def reserve(self, size: int, direct: Direct) -> None:
-        """Do nothing: room that was got in advance is no byte in order."""
-
-    def cut(self, size: int) -> None:
-        """Do nothing."""
 
     def write(self, view: memoryview, offset: int) -> None:
         """Hold a piece until it is verified and its turn has come."""
@@ -122,20 +112,6 @@ class SequentialPartial:
     def facts(self) -> Facts:
         """Look at it."""
         return self._inner.facts()
-
-    def drop_cached(self, offset: int, length: int) -> None:
-        """Do nothing."""
-
-    def read_back(self, view: memoryview, offset: int) -> int:  # noqa: ARG002  # as `Site.gives_back` says
-        """Return that there is nothing to be had."""
-        return 0
-
-    def read_journal(self) -> bytes:
-        """Return that nothing was kept: bytes of another attempt cannot be gone on from."""
-        return b""
-
-    def append_journal(self, data: bytes) -> None:
-        """Do nothing: the journal would promise what `claim_left` does not keep."""
 
     def close(self) -> None:
         """Close; the kernel drops the lock."""

@@ -24,9 +24,9 @@ from fdtcp.errors import (
     DestinationVanished,
     FdtError,
 )
-from fdtcp.model.order import Direct
 from fdtd.storage.base import Facts, Site
 from fdtd.storage.mapping import PrefixMap
+from fdtd.storage.one_attempt import OneAttempt
 from fdtd.storage.store import Store, Upload, key_of
 from fdtd.storage.stored_source import StoredSource, facts_of
 from fdtd.storage.window import WINDOW_BYTES, Window
@@ -50,14 +50,11 @@ class StoreVolume:
 _VOLUME: Final = StoreVolume()
 
 
-class StoredPartial:
+class StoredPartial(OneAttempt):
     """See `fdtd.storage.base.Partial`."""
 
     __slots__ = ("_ending", "_home", "_is_published", "_key", "_size", "_upload", "_window", "path")
 
-    descriptor = -1
-    is_resumable = False
-    direct_bytes = 0
     volume = _VOLUME
 
     def __init__(self, home: StoredDestinations, upload: Upload, key: str, path: bytes) -> None:
@@ -74,12 +71,6 @@ class StoredPartial:
     def promise(self) -> str:
         """What the store promises."""
         return self._upload.promise
-
-    def reserve(self, size: int, direct: Direct) -> None:
-        """Do nothing."""
-
-    def cut(self, size: int) -> None:
-        """Do nothing."""
 
     def write(self, view: memoryview, offset: int) -> None:
         """Hold a piece until it is verified and its turn has come."""
@@ -137,20 +128,6 @@ class StoredPartial:
     def facts(self) -> Facts:
         """Return how much was sent."""
         return Facts(self._size, 0, 0, 0)
-
-    def drop_cached(self, offset: int, length: int) -> None:
-        """Do nothing."""
-
-    def read_back(self, view: memoryview, offset: int) -> int:  # noqa: ARG002  # as `Site.gives_back` says
-        """Return that there is nothing to be had."""
-        return 0
-
-    def read_journal(self) -> bytes:
-        """Return that nothing was kept."""
-        return b""
-
-    def append_journal(self, data: bytes) -> None:
-        """Do nothing."""
 
     def close(self) -> None:
         """Give back the claim."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import mmap
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,6 @@ from fdtcp.errors import DestinationFull
 from fdtcp.model.order import Direct
 from fdtd.storage import bulk, posix_partial
 from fdtd.storage.bulk import DIRECT_BYTES, LARGE_BYTES, Bulk, wants_direct
-from fdtd.storage.paths import Prefixes
-from fdtd.storage.posix_destination import PosixDestinations
 from fdtd.storage.posix_partial import PosixPartial
 
 MEMORY = 1 << 30
@@ -25,16 +22,6 @@ def pages(content: bytes) -> memoryview:
     view = memoryview(mmap.mmap(-1, len(content), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
     view[:] = content
     return view
-
-
-@pytest.fixture
-def partial(tmp_path: Path) -> Iterator[PosixPartial]:
-    with Prefixes([os.fsencode(tmp_path)]) as prefixes:
-        destinations = PosixDestinations(prefixes)
-        claimed = destinations.claim(os.fsencode(tmp_path / "file"), 0o600, journal=True)
-        yield claimed
-        claimed.close()
-        destinations.close()
 
 
 @pytest.mark.parametrize(

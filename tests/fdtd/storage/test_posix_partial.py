@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,16 +17,6 @@ from fdtd.storage.base import Committable
 from fdtd.storage.paths import Prefixes
 from fdtd.storage.posix_destination import PosixDestinations
 from fdtd.storage.posix_partial import PosixPartial, destination_error
-
-
-@pytest.fixture
-def partial(tmp_path: Path) -> Iterator[PosixPartial]:
-    with Prefixes([os.fsencode(tmp_path)]) as prefixes:
-        destinations = PosixDestinations(prefixes)
-        claimed = destinations.claim(os.fsencode(tmp_path / "file"), 0o600, journal=True)
-        yield claimed
-        claimed.close()
-        destinations.close()
 
 
 @pytest.mark.parametrize(
