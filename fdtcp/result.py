@@ -50,7 +50,7 @@ class Result:
     @property
     def resumed(self) -> int:
         """Bytes that did not have to: earlier attempts had made them safe."""
-        return sum(outcome.kept for outcome in self.outcomes if outcome is not None)
+        return sum(Outcomes.of(self.outcomes).kept)
 
     @property
     def rate(self) -> float:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Final, NamedTuple
 
-from fdtcp.errors import FdtError, Phase, ProtocolViolation, Side, SourceChanged
-from fdtcp.model.order import Action, Found, Policy, ReleasedFile, SourceFile
+from fdtcp.errors import FdtError, Phase, Problem, ProtocolViolation, Side, SourceChanged
+from fdtcp.model.columns import Columns
+from fdtcp.model.order import Action, Policy, ReleasedFile
 from fdtcp.value import dataclass
 from fdtd.mover.devices import Place
 from fdtd.mover.distance import NEAR, Spread
@@ -23,11 +25,12 @@ from fdtd.mover.plan import Plan
 from fdtd.mover.sender import Answered, Dropped, Event, Farewell, Refused, RefusedSmall
 from fdtd.mover.sums import COMPARING_SUM, sum_of
 from fdtd.mover.work import EndWork, Work
-from fdtd.storage.base import Facts, Reading, Source, Sources
+from fdtd.storage.base import Facts, Look, Reading, Source, Sources
+
+_SEND: Final = tuple(Action).index(Action.SEND)
 
 
-@dataclass(slots=True)
-class Known:
+class Known(NamedTuple):
     """One described file: what was found first."""
 
     path: bytes
@@ -35,9 +38,14 @@ class Known:
     mtime_ns: int
     ctime_ns: int
     device: int
+
+
+@dataclass(slots=True)
+class Opened:
+    """A file that streams have asked to open: what they share of it."""
+
     source: Source | None = None
     users: int = 0
-    is_over: bool = False
 
 
 class Outbox:
@@ -54,42 +62,57 @@ class Outbox:
         self._sources = sources
         self._log = log
         self._known: dict[int, Known] = {}
+        self._opened: dict[int, Opened] = {}
+        self._over: set[int] = set()
         self._compared: set[int] = set()
         self._unused: deque[Source] = deque()
         self._wakers: dict[int, int] = {}  # stream: an eventfd
 
     # --- orders -------------------------------------------------------------------------------------------------
 
-    def describe(self, file: SourceFile) -> Found:
-        """Look at one file, and remember what was found."""
+    def look(self, path: bytes, reading: Reading | None) -> Look | Problem:
+        """Look at one file before it is read."""
+        if reading is not None and (found := reading.look(path)) is not None:
+            return found
         try:
-            source = self._sources.open(file.path)
+            source = self._sources.open(path)
             try:
                 facts = source.facts()
             finally:
                 source.close()
         except FdtError as exc:
-            return Found(file.index, 0, 0, 0, exc.problem(Side.SOURCE, Phase.PREFLIGHT))
+            return exc.problem(Side.SOURCE, Phase.PREFLIGHT)
+        return facts.size, facts.mtime_ns, facts.ctime_ns, facts.mode, facts.identity[0]
+
+    def note_looks(self, paths: Sequence[bytes], looks: Mapping[int, Look]) -> None:
+        """Remember what was found, in the order of `paths`.  Raises ProtocolViolation."""
         with self.lock:
-            if file.index in self._known:
-                raise ProtocolViolation(f"file {file.index} is described twice")
-            self._known[file.index] = Known(file.path, facts.size, facts.mtime_ns, facts.ctime_ns, facts.identity[0])
-        return Found(file.index, facts.size, facts.mtime_ns, facts.mode)
+            if not self._known.keys().isdisjoint(looks):
+                raise ProtocolViolation(f"file {min(self._known.keys() & looks)} is described twice")
+            for path, (index, look) in zip(paths, looks.items(), strict=True):
+                size, mtime_ns, ctime_ns, _, device = look
+                self._known[index] = Known(path, size, mtime_ns, ctime_ns, device)
 
     def release(self, files: Iterable[ReleasedFile], *, last: bool) -> None:
         """Put described files into the plan.  Raises ProtocolViolation."""
+        rows = Columns.of(ReleasedFile, files)
         with self.lock:
-            for file in files:
-                known = self._known.get(file.index)
-                if known is None:
-                    raise ProtocolViolation(f"file {file.index} was not described")
-                if file.action is Action.COMPARE:
-                    self._compared.add(file.index)
-                place = Place(known.device, file.device, file.writers)
-                self._plan.add(file.index, known.size, file.action, file.kept, file.window, place)
+            if not self._known.keys() >= set(indexes := rows.numbers("index")):
+                raise ProtocolViolation(f"file {min(set(indexes) - self._known.keys())} was not described")
+            if _is_plain(rows) and not self._plan.devices.is_bounded:
+                self._plan.add_plain((index, self._known[index].size) for index in indexes)
+            else:
+                for file in rows:
+                    self._add(file, self._known[file.index])
             if last:
                 self._plan.close()
         self.wake_all()
+
+    def _add(self, file: ReleasedFile, known: Known) -> None:
+        if file.action is Action.COMPARE:
+            self._compared.add(file.index)
+        place = Place(known.device, file.device, file.writers)
+        self._plan.add(file.index, known.size, file.action, file.kept, file.window, place)
 
     @property
     def is_finished(self) -> bool:
@@ -158,8 +181,7 @@ class Outbox:
         with self.lock:
             if isinstance(event, Answered):
                 grew = self._plan.has_window(event.work) or self._plan.devices.is_bounded
-                for file in self._plan.answered(event.work):
-                    self._finish(file)
+                self._finish(self._plan.answered(event.work))
                 grew = grew or self._plan.is_finished
             elif isinstance(event, Refused):
                 self._log.trouble("block-refused", file=event.work.file, offset=event.work.offset)
@@ -171,7 +193,7 @@ class Outbox:
                 grew = True
             elif isinstance(event, Dropped):
                 self._plan.dropped(event.file)
-                self._finish(event.file)
+                self._finish([event.file])
                 grew = True
             elif isinstance(event, Farewell):
                 self.is_dismissed = True
@@ -206,33 +228,32 @@ class Outbox:
 
     def open(self, file: int) -> Source:
         """Return the open source; `done_with` gives it back.  Raises what `Sources.open` raises."""
-        known = self._known[file]
         with self.lock:
-            known.users += 1
-            if known.source is not None:
-                return known.source
+            shared = self._opened.setdefault(file, Opened())
+            shared.users += 1
+            if shared.source is not None:
+                return shared.source
         # Not with the lock: an open may take as long as its file system likes, and the other streams go on.
         try:
-            opened = self._sources.open(known.path)
+            opened = self._sources.open(self._known[file].path)
         except BaseException:
             self.done_with(file)
             raise
-        return self._first(known, opened)
+        return self._first(shared, opened)
 
-    def _first(self, known: Known, opened: Source) -> Source:
+    def _first(self, shared: Opened, opened: Source) -> Source:
         """Return the source that was opened first, and close another."""
         with self.lock:
-            first = known.source = known.source or opened
+            first = shared.source = shared.source or opened
         if first is not opened:
             opened.close()
         return first
 
     def done_with(self, file: int) -> None:
         """Give back what `open` gave."""
-        known = self._known[file]
         with self.lock:
-            known.users -= 1
-            self._put_off_if_over(known)
+            self._opened[file].users -= 1
+            self._put_off_if_over(file)
         self._close_unused()
 
     def open_alone(self, file: int) -> Source:
@@ -261,18 +282,20 @@ class Outbox:
         self.check_unchanged(work.file, facts)
         return End(facts.size, facts.mtime_ns, facts.ctime_ns, work.checksum)
 
-    def _finish(self, file: int) -> None:
-        known = self._known.get(file)
-        if known is None or known.is_over:
-            return
-        self.finished_files += 1
-        known.is_over = True
-        self._put_off_if_over(known)
+    def _finish(self, files: Iterable[int]) -> None:
+        for file in files:
+            if file in self._known and file not in self._over:
+                self.finished_files += 1
+                self._over.add(file)
+                self._put_off_if_over(file)
 
-    def _put_off_if_over(self, known: Known) -> None:
-        if known.is_over and known.users == 0 and known.source is not None:
-            self._unused.append(known.source)
-            known.source = None
+    def _put_off_if_over(self, file: int) -> None:
+        shared = self._opened.get(file)
+        if shared is None or shared.users or file not in self._over:
+            return
+        del self._opened[file]
+        if shared.source is not None:
+            self._unused.append(shared.source)
 
     def _close_unused(self) -> None:
         """Close what nobody needs any more, without the lock: a file system that hangs may hang in this, too."""
@@ -282,3 +305,10 @@ class Outbox:
             except IndexError:
                 return  # another thread was faster
             source.close()
+
+
+def _is_plain(files: Columns[ReleasedFile]) -> bool:
+    """Whether all are just to be sent."""
+    if set(files.codes("action")) - {_SEND} or files.rest("kept"):
+        return False
+    return not any(files.raw(name) for name in ("window", "device", "writers"))

@@ -28,7 +28,7 @@ from fdtd.mover.devices import ANYWHERE, Devices, Place, Waiting
 from fdtd.mover.distance import share_of
 from fdtd.mover.frames import BATCH_BYTES, MAX_BATCH_FILES, SMALL_FILE_BYTES
 from fdtd.mover.sums import Sum
-from fdtd.mover.work import AbortWork, BatchWork, BlockWork, EndWork, Work
+from fdtd.mover.work import AbortWork, BatchWork, BlockWork, EndWork, Work, cut
 
 # A comparison moves no payload, so a piece need not be as small as a block: this much is read per answer.
 COMPARE_BYTES: Final = 64 << 20
@@ -112,10 +112,7 @@ class Plan:
         window: int = 0,
         place: Place = ANYWHERE,
     ) -> None:
-        """Take on one file; `window`: how far its blocks may run ahead, 0: as they like.
-
-        Raises ProtocolViolation for one that is there already.
-        """
+        """Take on a new file; `window`: how far its blocks may run ahead, 0: any way.  Raises ProtocolViolation."""
         if file in self._files or file in self._sizes:
             raise ProtocolViolation(f"file {file} was released twice")
         if action is Action.SKIP:
@@ -123,7 +120,7 @@ class Plan:
         # What is compared is read at both ends, and written at none.
         place = self.devices.add(file, Place(place.source) if action is Action.COMPARE else place)
         if action is Action.COMPARE:
-            cuts = _cut(file, 0, size, COMPARE_BYTES, payload=False)
+            cuts = cut(file, 0, size, COMPARE_BYTES, payload=False)
             self._files[file] = _File(size, cuts, self._comparing)
         elif size <= SMALL_FILE_BYTES and not tuple(kept):
             self._sizes[file] = size
@@ -132,11 +129,20 @@ class Plan:
         elif window > 0:
             # Several blocks fit into the window, or streams would take turns.
             step = max(min(self._block_size, window // _WINDOW_BLOCKS), 1)
-            cuts = _cut(file, 0, size, step, payload=True)
+            cuts = cut(file, 0, size, step, payload=True)
             self._files[file] = _File(size, cuts, self._checksum, window=window)
         else:
             self._files[file] = _File(size, self._cut_around(file, size, kept), self._checksum)
         self._fresh.append(file, place)
+
+    def add_plain(self, files: Iterable[tuple[int, int]]) -> None:
+        """Take on files, each with its size, that are just to be sent, while no device is bounded.  Raises as `add`."""
+        for file, size in files:
+            if size > SMALL_FILE_BYTES or file in self._sizes or file in self._files:
+                self.add(file, size, Action.SEND)
+                continue
+            self._sizes[file] = size
+            self._small.append(file, ANYWHERE)
 
     def close(self) -> None:
         """Note that no more files will come."""
@@ -370,7 +376,7 @@ class Plan:
 
     def _pieces(self, work: BlockWork) -> Iterator[BlockWork]:
         """Cut a refused part that was only summed into blocks of the usual size."""
-        return _cut(work.file, work.offset, work.offset + work.length, self._block_size, payload=True)
+        return cut(work.file, work.offset, work.offset + work.length, self._block_size, payload=True)
 
     def _cut_around(self, file: int, size: int, kept: Iterable[Extent]) -> Iterator[BlockWork]:
         """Cut a file into blocks, and into the parts that the destination has kept."""
@@ -391,8 +397,3 @@ class Plan:
     def _step(self, left: int) -> int:
         """Return the size of the next block of a file of which so much is left."""
         return self._block_size if self._fresh else share_of(left, self.shares, self._block_size)
-
-
-def _cut(file: int, start: int, end: int, step: int, *, payload: bool) -> Iterator[BlockWork]:
-    for offset in range(start, end, step):
-        yield BlockWork(file, offset, min(step, end - offset), payload)

@@ -48,7 +48,7 @@ class Reader:
         self._log = log
         self._rate = RateLimit(setup.policy.rate_limit)
         control.on_rate = self._set_rate
-        self._looks = Looks(outbox.describe, setup.policy.stall_timeout, control)
+        self._looks = Looks(outbox, setup.policy.stall_timeout, control)
         self._crossing = Crossing(setup, control, self._make_stream, self._is_in_vain, log)
         self._told_at = 0.0
         self._spread: Spread | None = None  # the first stream tells how far it is

@@ -5,6 +5,8 @@ Decides what there is to be sent; which stream sends it, and when, is decided by
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from fdtcp.errors import Problem
 from fdtcp.value import dataclass
 
@@ -43,3 +45,9 @@ class AbortWork:
 
 
 Work = BlockWork | BatchWork | EndWork | AbortWork
+
+
+def cut(file: int, start: int, end: int, step: int, *, payload: bool) -> Iterator[BlockWork]:
+    """Cut a part of a file into pieces of `step` bytes; the last one may be shorter."""
+    for offset in range(start, end, step):
+        yield BlockWork(file, offset, min(step, end - offset), payload)

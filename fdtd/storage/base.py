@@ -45,12 +45,18 @@ class Source(Protocol):
         """Give the descriptor back; once."""
 
 
-# What a look at a file has found: size, mtime_ns, ctime_ns.
+# What a look at a file has found before it is read: size, mtime_ns, ctime_ns, permission bits, device.
+Look = tuple[int, int, int, int, int]
+
+# What a look at it has found afterwards: size, mtime_ns, ctime_ns.
 Seen = tuple[int, int, int]
 
 
 class Reading(Protocol):
-    """Small files that are read whole, one behind the other."""
+    """Files that are looked at, or small ones that are read whole, one behind the other."""
+
+    def look(self, path: bytes) -> Look | None:
+        """Look at a file that may be read; None if it takes an `open` to find out, as for whatever is not plain."""
 
     def read(self, path: bytes, view: memoryview) -> Seen | None:
         """Fill `view` with a file and look at it afterwards; None if that has to be done as for any other, by `open`.

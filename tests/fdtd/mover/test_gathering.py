@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fdtcp.model.order import Policy, SourceFile
+from fdtcp.model.order import Policy
 from fdtd.mover.asking import Asking
 from fdtd.mover.frames import Entry
 from fdtd.mover.gathering import gather
@@ -18,6 +18,7 @@ from fdtd.mover.outbox import Outbox
 from fdtd.mover.streams import StreamBroken
 from fdtd.storage.choose import ChosenSources
 from fdtd.storage.paths import Prefixes
+from tests.helpers.described import describe_one
 
 CONTENTS = [b"first", b"", b"the third"]
 
@@ -30,7 +31,7 @@ class Stage:
         self.outbox = Outbox(Policy(), sources, Log())
         for number, (path, content) in enumerate(zip(self.paths, CONTENTS, strict=True)):
             path.write_bytes(content)
-            assert self.outbox.describe(SourceFile(number, os.fsencode(path))).problem is None
+            describe_one(self.outbox, number, path)
         self.failed: list[tuple[int, str]] = []
         self.outbox.failed = lambda file, error: self.failed.append((file, error.code))  # type: ignore[method-assign]  # to hear of it
 
@@ -76,8 +77,9 @@ def test_what_is_not_as_it_was_is_given_up_alone(
     if way == "long":
         monkeypatch.setattr(ChosenSources, "reading", lambda _self: None)
     os.utime(stage.paths[0], ns=(5, 5))
-    stage.outbox.known(0).mtime_ns = 5
-    stage.outbox.known(0).ctime_ns = stage.paths[0].stat().st_ctime_ns
+    known = stage.outbox.known(0)
+    now = known._replace(mtime_ns=5, ctime_ns=stage.paths[0].stat().st_ctime_ns)
+    monkeypatch.setattr(stage.outbox, "known", {0: now, 1: stage.outbox.known(1), 2: stage.outbox.known(2)}.get)
     change(stage.paths[0])
     entries, content = stage.gather()
     assert entries == [stage.entry(1), stage.entry(2)] and content == CONTENTS[2]
@@ -86,7 +88,7 @@ def test_what_is_not_as_it_was_is_given_up_alone(
 
 def test_a_link_is_followed_by_the_long_way(stage: Stage, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("0")
-    assert stage.outbox.describe(SourceFile(7, os.fsencode(tmp_path / "link"))).problem is None
+    describe_one(stage.outbox, 7, tmp_path / "link")
     buffer = memoryview(bytearray(100))
     entries, used = gather(stage.outbox, Asking(), [7], buffer)
     assert entries == [stage.entry(0)._replace(file=7)] and bytes(buffer[:used]) == CONTENTS[0]

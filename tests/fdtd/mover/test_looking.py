@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import pytest
 
-from fdtcp.errors import FdtError, ProtocolViolation
+from fdtcp.errors import FdtError, Phase, Problem, ProtocolViolation, Side, SourceMissing
 from fdtcp.model.order import Describe, Described, Found, SourceFile
 from fdtd.mover.control import Control
 from fdtd.mover.looking import ANSWER_WITHIN_S, SLOW_S, Looks
+from fdtd.storage.base import Look
 
 PATIENCE_S = 30.0
 WAIT_S = 30.0
@@ -42,25 +44,36 @@ class Pipes(Control):
 
 
 class Disk:
-    """A file system on which names that hold "dead" hang until the end of the test."""
+    """A file system on which names that hold "dead" hang until the end of the test, and "none" does not exist."""
 
     def __init__(self) -> None:
         self.release = threading.Event()
         self.asked: dict[str, threading.Event] = {}
         self.looked: list[str] = []
+        self.known: dict[int, bytes] = {}
         self.lock = threading.Lock()
 
     def event(self, name: str) -> threading.Event:
         with self.lock:
             return self.asked.setdefault(name, threading.Event())
 
-    def look(self, file: SourceFile) -> Found:
-        name = os.fsdecode(file.path)
+    def reading(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def note_looks(self, paths: Sequence[bytes], looks: Mapping[int, Look]) -> None:
+        if not self.known.keys().isdisjoint(looks):
+            raise ProtocolViolation("described twice")
+        self.known |= zip(looks, paths, strict=True)
+
+    def look(self, path: bytes, _reading: object) -> Look | Problem:
+        name = os.fsdecode(path)
         self.looked.append(name)
         self.event(name).set()
         if "dead" in name:
             assert self.release.wait(2 * WAIT_S)
-        return Found(file.index, 1, 1, 0o644)
+        if "none" in name:
+            return SourceMissing(name).problem(Side.SOURCE, Phase.PREFLIGHT)
+        return 1, 2, 3, 0o644, 4
 
     def wait_asked(self, name: str) -> None:
         assert self.event(name).wait(WAIT_S), f"nobody looked at {name}"
@@ -82,14 +95,26 @@ def describe(*names: str, seq: int = 0) -> Describe:
 
 def test_what_answers_is_found(disk: Disk) -> None:
     pipes = Pipes()
-    Looks(disk.look, PATIENCE_S, pipes).begin(describe("/a", "/b"), 0.0)
+    Looks(disk, PATIENCE_S, pipes).begin(describe("/a", "/b"), 0.0)
     assert pipes.answer() == {0: "", 1: ""}
     assert disk.looked == ["/a", "/b"]
+    assert disk.known == {0: b"/a", 1: b"/b"}
+
+
+def test_what_cannot_be_found_is_told_beside_what_is(disk: Disk) -> None:
+    pipes = Pipes()
+    Looks(disk, PATIENCE_S, pipes).begin(describe("/a", "/none", "/b"), 0.0)
+    assert pipes.news.acquire(timeout=WAIT_S)
+    (answer,) = pipes.said
+    found = {one.index: one for one in answer.found}
+    assert found[0] == Found(0, 1, 2, 0o644) and found[2] == Found(2, 1, 2, 0o644)
+    assert found[1].problem is not None and found[1].problem.code == "source-missing"
+    assert disk.known == {0: b"/a", 2: b"/b"}
 
 
 def test_an_order_without_files_is_answered(disk: Disk) -> None:
     pipes = Pipes()
-    looks = Looks(disk.look, PATIENCE_S, pipes)
+    looks = Looks(disk, PATIENCE_S, pipes)
     looks.begin(describe(), 0.0)
     looks.tick(0.0)
     assert pipes.answer() == {}
@@ -101,7 +126,7 @@ def test_a_look_that_hangs_fails_alone_and_its_neighbours_wait_for_the_others(
     clock = [100.0]
     monkeypatch.setattr("fdtd.mover.looking.time.monotonic", lambda: clock[0])
     pipes = Pipes()
-    looks = Looks(disk.look, PATIENCE_S, pipes)
+    looks = Looks(disk, PATIENCE_S, pipes)
     looks.begin(describe("/mount/dead", "/mount/beside", "/disk/good"), clock[0])
     disk.wait_asked("/mount/dead")
     looks.tick(clock[0] + SLOW_S)
@@ -115,7 +140,7 @@ def test_a_look_that_hangs_fails_alone_and_its_neighbours_wait_for_the_others(
 def test_a_look_that_comes_back_too_late_says_nothing(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fdtd.mover.looking.time.monotonic", lambda: 0.0)
     pipes = Pipes()
-    looks = Looks(disk.look, PATIENCE_S, pipes)
+    looks = Looks(disk, PATIENCE_S, pipes)
     looks.begin(describe("/dead"), 0.0)
     disk.wait_asked("/dead")
     looks.tick(PATIENCE_S)
@@ -133,7 +158,7 @@ def test_an_order_on_a_dead_mount_is_answered_before_the_daemon_gives_up(
 ) -> None:
     monkeypatch.setattr("fdtd.mover.looking.time.monotonic", lambda: 0.0)
     pipes = Pipes()
-    looks = Looks(disk.look, 10 * ANSWER_WITHIN_S, pipes)
+    looks = Looks(disk, 10 * ANSWER_WITHIN_S, pipes)
     names = [f"/dead/{number}" for number in range(40)]
     looks.begin(describe(*names), 0.0)
     for tick in range(20):
@@ -144,11 +169,28 @@ def test_an_order_on_a_dead_mount_is_answered_before_the_daemon_gives_up(
     assert len(disk.looked) <= 8
 
 
-def test_an_order_that_breaks_the_rules_ends_the_mover() -> None:
-    def refuse(_file: SourceFile) -> Found:
-        raise ProtocolViolation("described twice")
-
+def test_what_was_seen_before_a_file_that_hangs_is_not_looked_at_again(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fdtd.mover.looking.time.monotonic", lambda: 0.0)
     pipes = Pipes()
-    Looks(refuse, PATIENCE_S, pipes).begin(describe("/a"), 0.0)
+    looks = Looks(disk, PATIENCE_S, pipes)
+    looks.begin(describe("/a/first", "/b/dead", "/c/last"), 0.0)
+    disk.wait_asked("/b/dead")
+    looks.tick(SLOW_S)
+    disk.wait_asked("/c/last")
+    disk.release.set()
+    assert pipes.answer() == {0: "", 1: "", 2: ""}
+    assert disk.looked == ["/a/first", "/b/dead", "/c/last"]
+
+
+def test_an_order_that_breaks_the_rules_ends_the_mover(disk: Disk) -> None:
+    pipes = Pipes()
+    looks = Looks(disk, PATIENCE_S, pipes)
+    looks.begin(describe("/a"), 0.0)
+    assert pipes.answer() == {0: ""}
+    looks.begin(describe("/a"), 0.0)
     assert pipes.news.acquire(timeout=WAIT_S)
     assert [error.reason for error in pipes.failures] == ["described twice"]
+    with pytest.raises(ProtocolViolation):
+        looks.begin(Describe(1, (SourceFile(7, b"/a"), SourceFile(7, b"/a"))), 0.0)

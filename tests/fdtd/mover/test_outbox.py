@@ -10,16 +10,17 @@ from pathlib import Path
 import pytest
 
 from fdtcp.errors import ProtocolViolation, SourceChanged
-from fdtcp.model.order import Action, Policy, ReleasedFile, SourceFile
+from fdtcp.model.order import Action, Policy, ReleasedFile
 from fdtd.mover.distance import spread_over
 from fdtd.mover.log import Log
 from fdtd.mover.outbox import Outbox
 from fdtd.mover.sender import Answered, Dropped, Farewell, RefusedSmall
-from fdtd.mover.work import AbortWork, BatchWork, EndWork
+from fdtd.mover.work import AbortWork, BatchWork, BlockWork, EndWork
 from fdtd.storage.base import Source
 from fdtd.storage.choose import ChosenSources
 from fdtd.storage.paths import Prefixes
 from fdtd.storage.posix_source import PosixSource, PosixSources
+from tests.helpers.described import describe
 
 
 @pytest.fixture
@@ -29,8 +30,7 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
     with Prefixes([os.fsencode(tmp_path)]) as prefixes:
         sources = ChosenSources(prefixes, 10)
         made = Outbox(Policy(), sources, Log())
-        for index, name in enumerate(("small", "large")):
-            assert made.describe(SourceFile(index, os.fsencode(tmp_path / name))).problem is None
+        describe(made, tmp_path / "small", tmp_path / "large")
         yield made
         sources.close()
 
@@ -38,9 +38,17 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
 def test_only_described_files_can_be_released(outbox: Outbox) -> None:
     with pytest.raises(ProtocolViolation):
         outbox.release([ReleasedFile(7, Action.SEND)], last=True)
-    with pytest.raises(ProtocolViolation):
-        outbox.describe(SourceFile(0, b"/dev/zero"))
-        outbox.describe(SourceFile(0, b"/dev/zero"))
+    with pytest.raises(ProtocolViolation, match="twice"):
+        describe(outbox, Path("/dev/zero"))
+
+
+def test_what_is_not_just_to_be_sent_is_taken_on_by_itself(outbox: Outbox) -> None:
+    outbox.release([ReleasedFile(0, Action.SEND), ReleasedFile(1, Action.COMPARE)], last=True)
+    outbox.join(1)
+    assert outbox.is_compared(1) and not outbox.is_compared(0)
+    assert outbox.next(1) == BatchWork((0,))
+    work = outbox.next(1)
+    assert isinstance(work, BlockWork) and not work.payload
 
 
 def test_batches_are_for_the_oldest_stream_and_all_are_woken(outbox: Outbox) -> None:

@@ -66,6 +66,18 @@ def test_small_files_travel_in_batches_on_the_streams_that_carry_them() -> None:
     assert plan.next(1, batches=True) == BatchWork((0, 1, 2, 3))
 
 
+def test_plain_files_are_taken_on_together_as_they_are_one_by_one() -> None:
+    sizes = [0, 1, SMALL_FILE_BYTES, SMALL_FILE_BYTES + 1, 3]
+    together, one_by_one = make_plan(), make_plan()
+    together.add_plain(enumerate(sizes))
+    for file, size in enumerate(sizes):
+        one_by_one.add(file, size, Action.SEND)
+    assert drain(together) == drain(one_by_one)
+    together.add_plain([(7, 1)])
+    with pytest.raises(ProtocolViolation):
+        together.add_plain([(7, 1)])
+
+
 def test_the_end_follows_the_last_block_and_carries_the_combined_sum() -> None:
     plan = make_plan()
     plan.add(0, BLOCK + 1, Action.SEND)

@@ -196,7 +196,7 @@ def hang(method):
     return call
 
 for name in sys.argv[1].split(","):
-    owner = {"open": posix.PosixSources, "read": PosixReading}.get(name, posix.PosixSource)
+    owner = {"open": posix.PosixSources, "read": PosixReading, "look": PosixReading}.get(name, posix.PosixSource)
     setattr(owner, name, hang(getattr(owner, name)))
 os._exit(program.main())
 """
@@ -239,10 +239,7 @@ def test_a_source_that_hangs_in_its_last_look_fails_alone(tmp_path: Path) -> Non
     for name in ("dead", "good"):
         (tmp_path / name).write_bytes(os.urandom(MIB))
     pairs = [(tmp_path / name, tmp_path / "to" / name) for name in ("dead", "good")]
-    # Pre-flight looks, too: its look is made to hang after the first.
-    script = HANGS.replace("threading.Event().wait()", "calls.append(1); len(calls) > 1 and threading.Event().wait()")
-    (tmp_path / "hang.py").write_text("calls = []" + script)
-    with Job(pairs, IMPATIENT, reader_command=(sys.executable, str(tmp_path / "hang.py"), "facts")) as job:
+    with Job(pairs, IMPATIENT, reader_command=hanging(tmp_path, "facts")) as job:
         job.start()
         assert job.reader.wait_end().problem is None
         job.writer.wait_end()
@@ -273,7 +270,7 @@ def test_pre_flight_fails_what_hangs_and_looks_at_the_rest(tmp_path: Path) -> No
         (tmp_path / name).write_bytes(b"x")
     setup = Setup(Role.READER, "0" * 32, (os.fsencode(tmp_path),), IMPATIENT)
     files = tuple(SourceFile(index, os.fsencode(tmp_path / name)) for index, name in enumerate(names))
-    with Mover(setup, command=hanging(tmp_path, "open")) as reader:
+    with Mover(setup, command=hanging(tmp_path, "look")) as reader:
         reader.say(Describe(0, files))
         found = {one.index: one.problem for one in reader.wait_for(Described).found}
         reader.say(Stop(discard=False))

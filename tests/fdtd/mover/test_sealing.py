@@ -22,7 +22,6 @@ from fdtcp.model.order import (
     ReleasedFile,
     Role,
     Setup,
-    SourceFile,
     State,
 )
 from fdtd.live.ephemeral import Ephemeral, make_ephemeral
@@ -36,6 +35,7 @@ from fdtd.mover.streams import StreamBroken, read_exactly, send_gathered, tune
 from fdtd.mover.work import BlockWork
 from fdtd.storage.choose import ChosenSources
 from fdtd.storage.paths import Prefixes
+from tests.helpers.described import describe
 from tests.helpers.movers import SECRET, Job, Mover
 from tests.helpers.wire import Link
 
@@ -270,7 +270,7 @@ def test_answers_that_came_together_are_heard_together(
     path.write_bytes(bytes(MIB))
     with Prefixes([os.fsencode(tmp_path)]) as prefixes:
         outbox = Outbox(Policy(block_size=MIB // 8), ChosenSources(prefixes, 0), Log())
-        outbox.describe(SourceFile(0, os.fsencode(path)))
+        describe(outbox, path)
         outbox.release([ReleasedFile(0, Action.SEND)], last=True)
         stream = SendingStream(connector, 1, outbox, RateLimit(0), 5.0, Log())
         outbox.join(1)

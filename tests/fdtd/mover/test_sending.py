@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fdtcp.model.order import Action, Checksum, Policy, ReleasedFile, SourceFile
+from fdtcp.model.order import Action, Checksum, Policy, ReleasedFile
 from fdtd.mover import frames
 from fdtd.mover.frames import HEADER_BYTES, TRAILER_BYTES, Header, Kind
 from fdtd.mover.log import Log
@@ -21,6 +21,7 @@ from fdtd.mover.sending import SendingStream
 from fdtd.mover.streams import read_exactly, read_header, read_payload
 from fdtd.storage.choose import ChosenSources
 from fdtd.storage.paths import Prefixes
+from tests.helpers.described import describe
 
 CONTENT = os.urandom(1 << 20)
 
@@ -81,7 +82,7 @@ def listener(tmp_path: Path, source: Path, rate: int) -> Iterator[Listener]:
     with Prefixes([os.fsencode(tmp_path)]) as prefixes:
         sources = ChosenSources(prefixes, 10)
         outbox = Outbox(Policy(), sources, Log())
-        outbox.describe(SourceFile(0, os.fsencode(source)))
+        describe(outbox, source)
         played = Listener(outbox, rate)
         yield played
         played.near.close()
@@ -172,7 +173,7 @@ def test_without_a_sum_a_block_that_is_sent_again_is_void_if_its_file_has_change
     with Prefixes([os.fsencode(tmp_path)]) as prefixes:
         sources = ChosenSources(prefixes, 10)
         outbox = Outbox(Policy(checksum=Checksum.NONE), sources, Log())
-        outbox.describe(SourceFile(0, os.fsencode(source)))
+        describe(outbox, source)
         first = Listener(outbox)
         release(first)
         assert first.block()[1:] == (CONTENT, (0, False))
