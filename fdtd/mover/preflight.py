@@ -8,9 +8,11 @@ continue is removed.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Final
 
 from fdtcp.errors import DestinationExists, DestinationFull, FdtError, OptionRefused, Phase, ResumeRefused, Side
+from fdtcp.model.columns import Columns
 from fdtcp.model.order import (
     Action,
     Checksum,
@@ -28,7 +30,7 @@ from fdtcp.value import dataclass
 from fdtd.mover.frames import SMALL_FILE_BYTES
 from fdtd.mover.journal import Identity, decode_journal, merge
 from fdtd.mover.sums import sum_of
-from fdtd.storage.base import Destinations, Facts, Partial, Site
+from fdtd.storage.base import Destinations, Facts, Partial, Site, Survey
 
 # Directories and metadata take space too; a file system filled to its last block is nobody's friend.
 _SPARE_BYTES: Final = 1 << 20
@@ -46,12 +48,47 @@ class Decision:
 
 
 class Preflight:
-    """Decides file by file, and remembers how much space it has promised on each device."""
+    """Decides file by file, but for plain ones, and remembers how much space it has promised on each device."""
 
     def __init__(self, policy: Policy, destinations: Destinations) -> None:
         self._policy = policy
         self._destinations = destinations
         self._room: dict[int, int] = {}
+
+    def plain(self, files: Columns[DestinationFile]) -> list[int]:
+        """Return the places of those that are small, of which nothing is there, and which have room: to be sent.
+
+        They are most of the files of large jobs, and have nothing to be decided one by one.
+        """
+        if self._policy.resume is Resume.REQUIRE or self._policy.writers:
+            return []  # what is kept, and the device of each file, only a look can tell
+        groups: dict[bytes, list[tuple[int, bytes]]] = {}
+        for place, path in enumerate(files.names("path")):
+            above, _, name = path.rpartition(b"/")
+            try:
+                groups[above].append((place, name))
+            except KeyError:
+                groups[above] = [(place, name)]
+        sizes = files.numbers("size")
+        plain: list[int] = []
+        for above, group in groups.items():
+            survey = self._survey(above, [name for _, name in group])
+            if survey is None:
+                continue
+            others = survey.others
+            places = [place for place, name in group if name not in others and sizes[place] <= SMALL_FILE_BYTES]
+            if self._has_room(survey.site, sum([sizes[place] for place in places])):
+                plain += places
+        return plain
+
+    def _survey(self, above: bytes, names: Sequence[bytes]) -> Survey | None:
+        try:
+            survey = self._destinations.survey(above, names)
+        except FdtError:
+            return None  # which file of them that fails, and why, is said when it is looked at
+        if survey is not None and self._policy.verify is Verify.DISK and not survey.site.gives_back:
+            return None
+        return survey
 
     def decide(self, file: DestinationFile) -> Decision:
         """Decide on one file; never raises for what is wrong with it."""
@@ -125,14 +162,20 @@ class Preflight:
 
     def _promise(self, file: DestinationFile, site: Site, kept: int) -> None:
         """Count the file against the free space that was seen first: later figures contain what we wrote ourselves."""
-        room = self._room.setdefault(site.device, site.free - _SPARE_BYTES)
         needed = file.size - kept
-        if needed > max(room, 0) and needed > 0:
+        if not self._has_room(site, needed):
+            left = format_size(max(self._room[site.device], 0))
             raise DestinationFull(
-                f"{os.fsdecode(file.path)} needs {format_size(needed)} and {format_size(max(room, 0))} are left"
-                " after the files before it"
+                f"{os.fsdecode(file.path)} needs {format_size(needed)} and {left} are left after the files before it"
             )
+
+    def _has_room(self, site: Site, needed: int) -> bool:
+        """Promise so many bytes, if there is room for them; what needs none has room anywhere."""
+        room = self._room.setdefault(site.device, site.free - _SPARE_BYTES)
+        if needed > max(room, 0):
+            return False
         self._room[site.device] = room - needed
+        return True
 
 
 def _check_worthless(file: DestinationFile, partial: Partial) -> None:

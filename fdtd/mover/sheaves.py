@@ -26,6 +26,15 @@ class Sheaves:
     def __init__(self, landing: Landing) -> None:
         self._landing = landing
 
+    def expect(self, files: Sequence[DestinationFile]) -> None:
+        """Take over small files that pre-flight found to be plain."""
+        landing = self._landing
+        with landing.lock:
+            for file in files:
+                landing.receiver.expect_plain(file)
+            landing.open_files += len(files)
+            landing.waiting += len(files)
+
     def settle(self, sheaf: Sheaf) -> None:
         """Give files that were written to the committer; those that their stream has lost meanwhile are dropped."""
         landing = self._landing

@@ -11,8 +11,11 @@ import time
 from typing import Final
 
 from fdtcp.errors import Abandoned, FdtError, Phase, Problem, ProtocolViolation, Side, StreamsLost
+from fdtcp.model.columns import Columns
 from fdtcp.model.order import (
+    Action,
     Connect,
+    DestinationFile,
     Ended,
     Expect,
     Expected,
@@ -22,6 +25,7 @@ from fdtcp.model.order import (
     Progress,
     Setup,
     SourceGone,
+    Verdict,
     Verify,
 )
 from fdtd.mover.control import LIFE_AFTER_EOF_S, Control
@@ -51,6 +55,8 @@ _AFTER_SOURCE_S: Final = 2.0
 
 # A message carries at most so many outcomes; a line stays far below its limit.
 _OUTCOMES_A_MESSAGE: Final = 1000
+
+_SEND: Final = bytes([list(Action).index(Action.SEND)])  # as columns have it
 
 # What stopping may take before the watchdog ends the process.
 _STOP_S: Final = LIFE_AFTER_EOF_S - 0.4
@@ -128,14 +134,20 @@ class Writer:
         self._rate.follow(rate)
 
     def _expect(self, order: Expect) -> None:
+        files = Columns.of(DestinationFile, order.files)
+        rows, plain = list(files), self._preflight.plain(files)
+        self._sheaves.expect([rows[place] for place in plain])
         verdicts = []
-        for file in order.files:
-            decision = self._preflight.decide(file)
-            self._landing.expect(file, decision)
-            self._expected_bytes += file.size
+        for place in sorted(set(range(len(rows))).difference(plain)):
+            decision = self._preflight.decide(rows[place])
+            self._landing.expect(rows[place], decision)
             verdicts.append(decision.verdict)
+        self._expected_bytes += sum(files.numbers("size"))
         self._last = self._last or order.last
-        self._control.say(Expected(order.seq, tuple(verdicts)))
+        sent = Columns.build(
+            Verdict, len(plain), index=[rows[place].index for place in plain], action=_SEND * len(plain)
+        )
+        self._control.say(Expected(order.seq, Columns.join(Verdict, (sent, Columns.of(Verdict, verdicts)))))
         self._committer.nudge()
 
     # --- what the daemon hears ----------------------------------------------------------------------------------

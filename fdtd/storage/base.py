@@ -7,6 +7,7 @@ own means to the user.
 
 from __future__ import annotations
 
+from collections.abc import Sequence, Set
 from typing import Protocol
 
 from fdtcp.errors import FdtError
@@ -95,9 +96,17 @@ class Site:
     existing: Facts | None
     device: int
     free: int  # bytes that the account may still write there
-    bare: bool = False  # its directory is not there yet, so no earlier attempt has left anything in it
+    bare: bool = False  # no earlier attempt has left anything there
     window: int = 0  # it takes bytes in order only: how far blocks may run ahead; 0: any order
     gives_back: bool = False  # what was written can be read before it is in place
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What is found at many destinations of one directory: `site` at each whose name is not among `others`."""
+
+    site: Site
+    others: Set[bytes]
 
 
 class Committable(Protocol):
@@ -244,6 +253,13 @@ class Destinations(Protocol):
         """Look at a destination; creates nothing.
 
         Raises DestinationBlocked, DestinationUnwritable, DestinationBusy, DestinationFailed, PathRefused.
+        """
+
+    def survey(self, above: bytes, names: Sequence[bytes]) -> Survey | None:
+        """Look at many destinations of the directory `above`, sparing those of which nothing is there.
+
+        What it says may be a second old, so it is for files that are put in place only where nothing is, and of which
+        nothing is ever kept.  None, as for `others`: they have to be looked at one by one.
         """
 
     def open_existing(self, path: bytes) -> Existing:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from fdtcp.model.order import Mapped
-from fdtd.storage.base import Bundle, Destinations, Existing, Partial, Reading, Site, Source, Sources
+from fdtd.storage.base import Bundle, Destinations, Existing, Partial, Reading, Site, Source, Sources, Survey
 from fdtd.storage.mapping import SEQUENTIAL, PrefixMap
 from fdtd.storage.null import NULL, ZERO, NullDestinations, ZeroSource
 from fdtd.storage.paths import Prefixes
@@ -78,6 +78,10 @@ class ChosenDestinations:
     def look(self, path: bytes) -> Site:
         """Look at a destination."""
         return self._of(path).look(path)
+
+    def survey(self, above: bytes, names: Sequence[bytes]) -> Survey | None:
+        """Look at many destinations of a directory of the file system."""
+        return self._posix.survey(above, names) if _is_plain(above + b"/any", self._map) else None
 
     def open_existing(self, path: bytes) -> Existing:
         """Open what exists."""

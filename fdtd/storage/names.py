@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Final
 
 # NAME_MAX of every file system that we know of.
-_NAME_MAX: Final = 255
+NAME_MAX: Final = 255
 
 # 40 bits: only destinations of one directory with equally shortened names can collide at all.
 _KEY_DIGITS: Final = 10
@@ -21,6 +21,10 @@ _KEY_DIGITS: Final = 10
 _LONGEST_TAIL: Final = len(b".fdt-") + _KEY_DIGITS + len(b".journal")
 
 _TEMPORARY: Final = re.compile(rb"\..*\.fdt-[0-9a-f]{10}\.(?:part|journal)", re.DOTALL)
+
+
+# What is kept of a name in those of its temporary files.
+_KEPT: Final = NAME_MAX - _LONGEST_TAIL - 1
 
 
 # Pre-flight asks for the names of a chunk, writing asks for them again.
@@ -45,7 +49,13 @@ def is_temporary(name: bytes) -> bool:
     return b".fdt-" in name and _TEMPORARY.fullmatch(name) is not None
 
 
+def owner_of(temporary: bytes) -> bytes | None:
+    """Return the name of the file that a partial or a journal is of; None if it was too long to be kept whole."""
+    name = temporary.rpartition(b".fdt-")[0][1:]
+    return name if len(name) < _KEPT else None
+
+
 def _stem(name: bytes) -> bytes:
     key = sha256(name).hexdigest()[:_KEY_DIGITS].encode()
     # Names that are too long are cut; the key, made of the whole name, still tells them apart.
-    return b"." + name[: _NAME_MAX - _LONGEST_TAIL - 1] + b".fdt-" + key
+    return b"." + name[:_KEPT] + b".fdt-" + key

@@ -7,10 +7,11 @@ what goes to /dev/null is verified like everything else before it is dropped.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Final
 
 from fdtcp.errors import DestinationVanished
-from fdtd.storage.base import Existing, Facts, Site
+from fdtd.storage.base import Existing, Facts, Site, Survey
 from fdtd.storage.one_attempt import OneAttempt
 from fdtd.storage.posix_source import PosixSource
 
@@ -96,6 +97,10 @@ class NullDestinations:
     def look(self, path: bytes) -> Site:  # noqa: ARG002  # there is only one path
         """Return that there is room for everything."""
         return Site(None, -1, 1 << 62)
+
+    def survey(self, above: bytes, names: Sequence[bytes]) -> Survey | None:  # noqa: ARG002  # there is only one path
+        """Return nothing: a look costs nothing."""
+        return None
 
     def open_existing(self, path: bytes) -> Existing:
         """Refuse: `look` never found anything."""

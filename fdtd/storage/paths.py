@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from fdtcp.errors import PathRefused
 from fdtd.storage.kernel import open_beneath
+from fdtd.storage.listing import Listing
 
 # Data sets come as directories with many files; a few hundred descriptors are nothing next to the default of 1,024.
 MAX_IDLE_DIRECTORIES: Final = 256
@@ -114,10 +115,10 @@ def split_path(path: bytes) -> tuple[bytes, ...]:
 class Directory:
     """An open directory.  `made_in` is the directory in which we made it, until that one has been synced.
 
-    `free` is what pre-flight found when it looked `surveyed_at`.
+    `free` is what pre-flight found when it looked `surveyed_at`, `listing` what it has read of the names.
     """
 
-    __slots__ = ("_lost", "descriptor", "device", "free", "key", "made_in", "surveyed_at", "users")
+    __slots__ = ("_lost", "descriptor", "device", "free", "key", "listing", "made_in", "surveyed_at", "users")
 
     def __init__(self, key: tuple[int, tuple[bytes, ...]], descriptor: int, made_in: Directory | None) -> None:
         self.key = key
@@ -127,6 +128,7 @@ class Directory:
         self.users = 0
         self.free = 0
         self.surveyed_at = float("-inf")
+        self.listing = Listing()
         self._lost: OSError | None = None
 
     def sync(self) -> None:

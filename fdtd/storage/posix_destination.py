@@ -11,7 +11,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from fdtcp.errors import (
@@ -22,8 +22,9 @@ from fdtcp.errors import (
     DestinationUnwritable,
     PathRefused,
 )
-from fdtd.storage.base import Site
-from fdtd.storage.names import is_temporary, journal_of_partial, partial_name
+from fdtd.storage.base import Site, Survey
+from fdtd.storage.listing import SURVEY_S
+from fdtd.storage.names import NAME_MAX, is_temporary, journal_of_partial, partial_name
 from fdtd.storage.paths import Directories, Directory, Prefixes
 from fdtd.storage.posix_bundle import PosixBundle
 from fdtd.storage.posix_existing import PosixExisting
@@ -36,13 +37,11 @@ _OPEN_EXISTING: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTT
 
 _MODE_OF_PARTIALS: Final = 0o600
 
+# What a path may end in without naming a file.
+_NO_NAMES: Final = frozenset({b"", b".", b".."})
+
 # Whoever holds the partial may commit it between our open and our lock; each turn means somebody made progress.
 _CLAIM_ATTEMPTS: Final = 10
-
-
-# Pre-flight looks at thousands of files of one directory in a row: whether it is there, may be written and has room is
-# asked once a second, not for each of them.  Whoever writes finds out for himself.
-_SURVEY_S: Final = 1.0
 
 
 class DirectoryVanished(Exception):
@@ -65,22 +64,49 @@ class PosixDestinations:
         if is_temporary(name):
             # Else the transfer of another file would take it for what its last attempt has left.
             raise PathRefused(f"{os.fsdecode(path)} is a temporary file's name", remedy="choose another name")
-        if (seen := self._bare.get(directory_path)) is not None and time.monotonic() < seen[0]:
-            return seen[1]
+        found = self._find(directory_path, path)
+        if isinstance(found, Site):
+            return found
+        directory, name = found
         try:
-            directory, name = self._directories.parent_of(path)
-        except FileNotFoundError:
-            site = self._look_above(path)
-            self._bare[directory_path] = (time.monotonic() + _SURVEY_S, site)
-            return site
-        except OSError as exc:
-            raise destination_error(path, exc) from exc
-        try:
-            return self._look_in(directory, name, path)
+            return _look_in(directory, name, path)
         except OSError as exc:
             raise destination_error(path, exc) from exc
         finally:
             self._directories.release(directory)
+
+    def survey(self, above: bytes, names: Sequence[bytes]) -> Survey | None:
+        """Look at many destinations of a directory; see `fdtd.storage.base.Destinations`."""
+        path = above + b"/any"
+        found = self._find(above, path)
+        odd = _odd(names)
+        if isinstance(found, Site):
+            return Survey(found, odd)
+        directory, _ = found
+        try:
+            site = Site(None, directory.device, _survey(directory, path), bare=True, gives_back=True)
+            taken = directory.listing.taken(directory.descriptor, len(names))
+            return None if taken is None else Survey(site, odd.union(taken.intersection(names)))
+        except OSError as exc:
+            raise destination_error(path, exc) from exc
+        finally:
+            self._directories.release(directory)
+
+    def _find(self, above: bytes, path: bytes) -> tuple[Directory, bytes] | Site:
+        """Return the directory of `path`, to be given back, and the name in it; if it is missing, what that means.
+
+        That is asked once a second, not for each of thousands of files.
+        """
+        if (seen := self._bare.get(above)) is not None and time.monotonic() < seen[0]:
+            return seen[1]
+        try:
+            return self._directories.parent_of(path)
+        except FileNotFoundError:
+            site = self._look_above(path)
+            self._bare[above] = (time.monotonic() + SURVEY_S, site)
+            return site
+        except OSError as exc:
+            raise destination_error(path, exc) from exc
 
     def _look_above(self, path: bytes) -> Site:
         try:
@@ -93,16 +119,6 @@ class PosixDestinations:
             raise destination_error(path, exc) from exc
         finally:
             self._directories.release(directory)
-
-    def _look_in(self, directory: Directory, name: bytes, path: bytes) -> Site:
-        free = _survey(directory, path)
-        try:
-            status = os.stat(name, dir_fd=directory.descriptor, follow_symlinks=False)
-        except FileNotFoundError:
-            return Site(None, directory.device, free, gives_back=True)
-        if not stat.S_ISREG(status.st_mode):
-            raise DestinationBlocked(f"{os.fsdecode(path)} is {kind_of(status.st_mode)}")
-        return Site(facts_of(status), directory.device, free, gives_back=True)
 
     def open_existing(self, path: bytes) -> PosixExisting:
         """Open what exists, to compare it."""
@@ -165,6 +181,7 @@ class PosixDestinations:
         temporary = partial_name(name)
         try:
             volume = self._volume(directory)
+            directory.listing.add(name)  # whoever asks for it again has to look
             descriptor = _open_claimed(directory, temporary, mode, start_over, path)
             if descriptor < 0:
                 # A journal without its partial says nothing.
@@ -295,10 +312,28 @@ def _remove_quietly(directory: Directory, name: bytes) -> None:
         pass  # most partials have none
 
 
+def _look_in(directory: Directory, name: bytes, path: bytes) -> Site:
+    free = _survey(directory, path)
+    try:
+        status = os.stat(name, dir_fd=directory.descriptor, follow_symlinks=False)
+    except FileNotFoundError:
+        return Site(None, directory.device, free, gives_back=True)
+    if not stat.S_ISREG(status.st_mode):
+        raise DestinationBlocked(f"{os.fsdecode(path)} is {kind_of(status.st_mode)}")
+    return Site(facts_of(status), directory.device, free, gives_back=True)
+
+
+def _odd(names: Sequence[bytes]) -> set[bytes]:
+    """Return those that no file of ours can have."""
+    return {
+        name for name in names if name in _NO_NAMES or len(name) > NAME_MAX or (b".fdt-" in name and is_temporary(name))
+    }
+
+
 def _survey(directory: Directory, path: bytes) -> int:
     """Return the free bytes of a directory that may be written.  Raises DestinationUnwritable, DestinationFailed."""
     now = time.monotonic()
-    if now - directory.surveyed_at > _SURVEY_S:
+    if now - directory.surveyed_at > SURVEY_S:
         _check_writable(directory, path)
         directory.free = _free_bytes(directory)
         directory.surveyed_at = now

@@ -10,7 +10,7 @@ exist, we look before we rename, and the outcome says so.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace as changed
 from typing import Final
 
@@ -128,6 +128,9 @@ class SequentialDestinations:
     def look(self, path: bytes) -> Site:
         """Look at a destination; the reader has to keep within the window."""
         return changed(self._posix.look(path), window=WINDOW_BYTES, gives_back=False)
+
+    def survey(self, above: bytes, names: Sequence[bytes]) -> None:
+        """Return nothing: a site of its own kind is said of each file."""
 
     def open_existing(self, path: bytes) -> PosixExisting:
         """Open what exists, to compare it."""

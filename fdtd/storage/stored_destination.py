@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from collections.abc import Sequence
 from typing import Final
 
 from fdtcp.errors import (
@@ -213,6 +214,9 @@ class StoredDestinations:
             raise store_error(path, exc) from exc
         existing = None if found is None else facts_of(found)
         return Site(existing, _DEVICE, _ROOM, bare=True, window=WINDOW_BYTES)
+
+    def survey(self, above: bytes, names: Sequence[bytes]) -> None:
+        """Return nothing: a site of its own kind is said of each file."""
 
     def open_existing(self, path: bytes) -> StoredExisting:
         """Open what exists, to compare it."""

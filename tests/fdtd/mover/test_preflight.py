@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
-from fdtcp.errors import DestinationUnwritable, Status
-from fdtcp.model.order import Action, DestinationFile, OnExists, Policy, SameBy
+from fdtcp.errors import DestinationUnwritable, PathRefused, Status
+from fdtcp.model.columns import Columns
+from fdtcp.model.order import Action, DestinationFile, OnExists, Policy, Resume, SameBy, Verify
 from fdtd.mover.preflight import Preflight
-from fdtd.storage.base import Facts, Site
+from fdtd.storage.base import Facts, Site, Survey
 from fdtd.storage.null import NullDestinations
 
 FILE = DestinationFile(0, b"/to/file", 1 << 30, 5, 0o644, b"fdt://s/file")
@@ -74,3 +77,55 @@ def test_space_is_promised_once() -> None:
     assert [verdict.problem.code if verdict.problem else "" for verdict in verdicts] == ["", "", "destination-full"]
     empty = preflight.decide(replace(FILE, index=3, size=0)).verdict
     assert empty.problem is None
+
+
+class Surveyed(FakeDestinations):
+    """Has been surveyed."""
+
+    def __init__(self, survey: Survey | None) -> None:
+        super().__init__(EMPTY)
+        self.found = survey
+
+    def survey(self, above: bytes, names: Sequence[bytes]) -> Survey | None:  # noqa: ARG002  # it holds for all
+        if above == b"/refused":
+            raise PathRefused(f"{above!r}")
+        return self.found if above == b"/to" else None
+
+
+def plain(survey: Survey | None, policy: Policy, *files: tuple[str, int]) -> list[int]:
+    rows = [replace(FILE, index=index, path=os.fsencode(path), size=size) for index, (path, size) in enumerate(files)]
+    return Preflight(policy, Surveyed(survey)).plain(Columns.of(DestinationFile, rows))
+
+
+VACANT = Survey(replace(EMPTY, bare=True, gives_back=True), frozenset({b"there"}))
+
+
+def test_plain_is_what_is_small_and_not_there_where_that_can_be_told_at_once() -> None:
+    files = (
+        ("/to/one", 0),
+        ("/to/there", 5),
+        ("/other/one", 5),
+        ("/refused/one", 5),
+        ("/to/big", 1 << 30),
+        ("/to/2", 9),
+    )
+    assert plain(VACANT, Policy(), *files) == [0, 5]
+    assert plain(None, Policy(), *files) == []
+
+
+def test_nothing_is_plain_that_only_a_look_can_tell() -> None:
+    assert plain(VACANT, Policy(resume=Resume.REQUIRE), ("/to/one", 1)) == []
+    assert plain(VACANT, Policy(writers=2), ("/to/one", 1)) == []
+    for gives_back in (True, False):
+        survey = Survey(replace(VACANT.site, gives_back=gives_back), frozenset())
+        assert plain(survey, Policy(verify=Verify.DISK), ("/to/one", 1)) == ([0] if gives_back else [])
+
+
+def test_space_is_promised_to_plain_files_and_to_others_once() -> None:
+    site = replace(VACANT.site, free=(1 << 20) + 15)
+    preflight = Preflight(Policy(), Surveyed(Survey(site, frozenset())))
+    rows = [replace(FILE, index=index, size=5) for index in range(2)]
+    assert preflight.plain(Columns.of(DestinationFile, rows)) == [0, 1]
+    assert preflight.plain(Columns.of(DestinationFile, rows)) == [], "each may still fit"
+    verdicts = [preflight.decide(row).verdict for row in rows]
+    assert [verdict.problem.code if verdict.problem else "" for verdict in verdicts] == ["", "destination-full"]

@@ -112,3 +112,18 @@ def test_memory_is_not_reserved_and_proc_is_no_disk() -> None:
         descriptor = os.open(path, os.O_RDONLY)
         assert not kernel.has_extents(descriptor)
         os.close(descriptor)
+
+
+def test_a_directory_is_listed_up_to_a_bound(tmp_path: Path) -> None:
+    names = {b"%05d" % number for number in range(1000)} | {b"\xff\n", b"x" * 255}
+    for name in names:
+        (tmp_path / os.fsdecode(name)).touch()
+    directory = os.open(tmp_path, os.O_RDONLY)
+    try:
+        for most in (1002, 1 << 30):
+            assert kernel.list_names(directory, most) == names
+        assert kernel.list_names(directory, 1001) is None
+    finally:
+        os.close(directory)
+    with (tmp_path / "00000").open("rb") as file, pytest.raises(OSError, match="Not a directory"):
+        kernel.list_names(file.fileno(), 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fdtd.storage.names import is_temporary, journal_name, journal_of_partial, partial_name
+from fdtd.storage.names import is_temporary, journal_name, journal_of_partial, owner_of, partial_name
 
 NAMES = st.binary(min_size=1, max_size=255).filter(lambda name: b"/" not in name and b"\0" not in name)
 
@@ -33,3 +33,9 @@ def test_temporary_names_are_known_and_others_are_not() -> None:
         assert is_temporary(journal_name(name))
     for name in (b".x.part", b"x.fdt-0123456789.part", b".x.fdt-0123456789", b".x.fdt-012345678.part", b"file"):
         assert not is_temporary(name)
+
+
+@given(NAMES)
+def test_a_temporary_name_tells_whose_it_is_unless_that_was_cut(name: bytes) -> None:
+    owner = name if len(name) < 231 else None
+    assert owner_of(partial_name(name)) == owner_of(journal_name(name)) == owner

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fdtcp.errors import DestinationBlocked, DestinationBusy
-from fdtd.storage.names import partial_name
+from fdtcp.errors import DestinationBlocked, DestinationBusy, PathRefused
+from fdtd.storage.names import journal_name, partial_name
 from fdtd.storage.paths import Prefixes
 from fdtd.storage.posix_destination import PosixDestinations
 
@@ -113,3 +113,41 @@ def test_a_partial_that_was_killed_with_its_final_mode_is_claimed_again(tmp_path
         first.close()
         second.close()
     assert not os.listdir(tmp_path)
+
+
+def test_a_survey_spares_looks_at_what_is_not_there_and_no_others(
+    destinations: PosixDestinations, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "link").symlink_to("missing")
+    (tmp_path / os.fsdecode(partial_name(b"partial"))).touch()
+    (tmp_path / os.fsdecode(journal_name(b"journal"))).touch()
+    odd = [b"", b".", b"..", b"x" * 256, partial_name(b"any")]
+    there = [b"file", b"directory", b"link", b"partial", b"journal"]
+    for directory, others in ((tmp_path, {*odd, *there}), (tmp_path / "new", set(odd))):
+        survey = destinations.survey(os.fsencode(directory), [*odd, *there, b"nothing"])
+        assert survey is not None
+        assert survey.others == others
+        assert survey.site.bare and survey.site.existing is None
+        look = destinations.look(os.fsencode(directory / "nothing"))
+        assert (survey.site.device, survey.site.gives_back) == (look.device, look.gives_back)
+
+
+def test_what_is_claimed_is_not_spared(destinations: PosixDestinations, tmp_path: Path) -> None:
+    above, path = os.fsencode(tmp_path), os.fsencode(tmp_path / "file")
+    before = destinations.survey(above, [b"file"] * 9)
+    partial = destinations.claim(path, 0o600, journal=False)
+    after = destinations.survey(above, [b"file"] * 9)
+    partial.remove()
+    partial.close()
+    assert before is not None and not before.others
+    assert after is not None and after.others == {b"file"}
+
+
+def test_a_survey_of_what_may_not_be_looked_at_is_an_error(destinations: PosixDestinations, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(PathRefused):
+        destinations.survey(b"/somewhere", [b"file"])
+    with pytest.raises(DestinationBlocked):
+        destinations.survey(os.fsencode(tmp_path / "file"), [b"file"])
