@@ -35,6 +35,7 @@ class Item:
     mode: int
     mtime_ns: int
     replace: bool  # an existing destination may be replaced
+    is_alone: bool = False  # it is made safe by itself, which takes a time of its own
 
 
 @dataclass(slots=True)

@@ -9,13 +9,12 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from fdtcp.errors import DestinationExists, FdtError, Phase, Problem, Side
 from fdtcp.model.columns import Columns
-from fdtcp.model.order import Action, Checksum, DestinationFile, Extent, KeptPartial, Outcome, Policy
+from fdtcp.model.order import Action, Checksum, DestinationFile, Extent, KeptPartial, Outcome, Policy, Sync
 from fdtcp.model.order import State as End
 from fdtd.mover.arrival import Arrival, State
 from fdtd.mover.commit import Item, Sheaf
@@ -24,6 +23,7 @@ from fdtd.mover.holding import Holding
 from fdtd.mover.log import Log
 from fdtd.mover.preflight import Decision
 from fdtd.mover.receiver import LEAST_BLOCK_BYTES, Fate, Receiver, Reply
+from fdtd.mover.room import Room
 from fdtd.mover.streams import StreamBroken
 from fdtd.mover.sums import COMPARING_SUM, sum_of
 from fdtd.storage.base import Committable, Destinations, Existing, Partial, Volume
@@ -62,9 +62,7 @@ class Landing:
         self.waiting = 0  # of these, the ones that still wait for bytes
         self.finished_files = 0
         self.touched = 0.0  # when the last frame came
-        self.uncommitted = 0  # verified files, each with a descriptor, that the committer has not given back
-        self.epoch_files = self.most_open = 1 << 30  # with so many an epoch is closed; so many may be open (`room`)
-        self._coming = 0  # files in frames that are being handled
+        self.room = Room(self.lock, policy.stall_timeout, one_by_one=policy.sync is Sync.FILE)
         self.on_verified: Callable[[Item, int], None] = lambda _item, _size: None
         self.on_sheaf: Callable[[Sheaf], None] = lambda _sheaf: None
         self.on_all_final: Callable[[], None] = lambda: None
@@ -136,25 +134,6 @@ class Landing:
         """The streams that are open now."""
         with self.lock:
             return list(self._streams.values())
-
-    @contextmanager
-    def room(self, files: int) -> Iterator[None]:
-        """Have descriptors for so many files, after a wait for commits if there are too few.  Raises StreamBroken.
-
-        More than an epoch waits for none but commits that have begun, or are due at once.
-        """
-        deadline = time.monotonic() + self.policy.stall_timeout
-        with self.lock:
-            while self.uncommitted + self._coming > max(self.epoch_files, self.most_open - files):
-                if not self.lock.wait(max(0.0, deadline - time.monotonic())):
-                    raise StreamBroken("files come faster than they can be made safe")
-            self._coming += files
-        try:
-            yield
-        finally:
-            with self.lock:
-                self._coming -= files
-                self.lock.notify_all()
 
     # --- blocks -------------------------------------------------------------------------------------------------
 
@@ -262,8 +241,8 @@ class Landing:
     def abandon(self, items: list[Item], problem: Problem) -> None:
         """Fail verified files that nobody began to commit."""
         with self.lock:
-            self.uncommitted -= len(items)
             for item in items:
+                self.room.leave(1, alone=item.is_alone)
                 self.fail_verified(item.file, problem)
 
     # --- commit -----------------------------------------------------------------------------------------------
@@ -273,8 +252,8 @@ class Landing:
         unused: list[Item] = []
         with self.lock:
             now = time.time()
-            self.uncommitted -= len(results)
             for item, error in results:
+                self.room.leave(1, alone=item.is_alone)
                 arrival = self.receiver.arrivals[item.file]
                 self.holdings.pop(item.file, None)
                 if item.file not in self.users:  # else another stream still reads what exists: it closes it
@@ -340,12 +319,12 @@ class Landing:
         elif arrival.state is State.VERIFIED:
             arrival.told = State.VERIFIED
             self.waiting -= 1
-            self.uncommitted += 1
             partial: Committable = (
                 self.existing[file] if arrival.action is Action.COMPARE else self.holdings[file].partial
             )
-            replace = self.policy.may_replace
-            item = Item(file, partial, arrival.file.mode, arrival.file.mtime_ns, replace)
+            alone = self.policy.sync is Sync.FILE or not partial.volume.is_shared
+            self.room.enter(1, alone=alone)
+            item = Item(file, partial, arrival.file.mode, arrival.file.mtime_ns, self.policy.may_replace, alone)
             self.on_verified(item, arrival.file.size)
         elif arrival.state is State.FINAL and arrival.problem is not None:
             self._conclude_failed(arrival)

@@ -19,15 +19,20 @@ from fdtcp.model.order import Action, Policy, ReleasedFile
 from fdtcp.value import dataclass
 from fdtd.mover.devices import Place
 from fdtd.mover.distance import NEAR, Spread
-from fdtd.mover.frames import End
+from fdtd.mover.frames import MAX_BATCH_FILES, End
 from fdtd.mover.log import Log
 from fdtd.mover.plan import Plan
+from fdtd.mover.portions import Portions
 from fdtd.mover.sender import Answered, Dropped, Event, Farewell, Refused, RefusedSmall
 from fdtd.mover.sums import COMPARING_SUM, sum_of
 from fdtd.mover.work import EndWork, Work
 from fdtd.storage.base import Facts, Look, Reading, Source, Sources
 
 _SEND: Final = tuple(Action).index(Action.SEND)
+
+# The part of the stall time that a batch may take until it is answered, and how many files the first have.
+_PART: Final = 1 / 8
+_FIRST: Final = 32
 
 
 class Known(NamedTuple):
@@ -58,6 +63,8 @@ class Outbox:
         self.finished_files = 0
         self.is_dismissed = False  # the writer wants nothing more
         self._plan = Plan(self.checksum, self.comparing, policy.block_size, policy.readers)
+        self._portions = Portions(policy.stall_timeout * _PART, _FIRST, MAX_BATCH_FILES)
+        self._plan.batch_files = self._portions.files
         self._batch_streams = NEAR.batch_streams
         self._sources = sources
         self._log = log
@@ -201,6 +208,12 @@ class Outbox:
         if grew:
             self.wake_all()
         self._close_unused()
+
+    def note_silence(self, files: int, seconds: float) -> None:
+        """Note for how long nothing was heard on a stream until so many files of batches were answered for."""
+        with self.lock:
+            self._portions.note(files, seconds)
+            self._plan.batch_files = self._portions.files
 
     # --- sources ------------------------------------------------------------------------------------------------
 

@@ -89,6 +89,7 @@ class Plan:
         self._checksum = checksum
         self._comparing = comparing
         self._block_size = block_size
+        self.batch_files = MAX_BATCH_FILES  # at most
         self.shares = 0  # streams among which the end of a file is shared out (`fdtd.mover.distance`), 0: it is not
         self._files: dict[int, _File] = {}
         self.devices = Devices(readers)
@@ -212,7 +213,7 @@ class Plan:
         small, place = found
         files = [small.popleft()]
         room = BATCH_BYTES - self._sizes.get(files[0], 0)
-        while small and len(files) < MAX_BATCH_FILES and (size := self._sizes.get(small[0], 0)) <= room:
+        while small and len(files) < self.batch_files and (size := self._sizes.get(small[0], 0)) <= room:
             room -= size
             files.append(small.popleft())
         if self.devices.is_bounded:

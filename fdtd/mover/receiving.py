@@ -150,7 +150,7 @@ class ReceivingStream:
         """Handle one frame; False after BYE."""
         if (part := self._parts.get(header.kind)) is not None:
             # A batch looks for room itself: it may have more files than there can be descriptors.
-            with self._landing.room(1) if header.kind is not Kind.BATCH else nullcontext():
+            with self._landing.room.taken(1) if header.kind is not Kind.BATCH else nullcontext():
                 part(header)
         elif header.kind is Kind.FILE_END:
             end = decode_end(read_payload(self._stream, header))
@@ -306,8 +306,9 @@ class ReceivingStream:
         self.moved += len(contents)
         refused: list[Entry] = []
         while entries:
-            some, entries = entries[: self._landing.epoch_files], entries[self._landing.epoch_files :]
-            with self._landing.room(len(some)), self._landing.turn:
+            part = self._landing.room.part
+            some, entries = entries[:part], entries[part:]
+            with self._landing.room.taken(len(some), of_batch=True), self._landing.turn:
                 refused += self._smalls.take(some, contents)
             if entries:
                 contents = contents[sum(entry.size for entry in some) :]

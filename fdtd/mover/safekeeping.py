@@ -1,8 +1,9 @@
 """The two threads that make things safe: the committer, and the one that writes journals.
 
 Decides when: an epoch is closed when it is old or large enough, when too many files are open, and at once when nothing
-more is under way.  Journals are written often enough that a crash loses seconds of work, and seldom enough that a file
-that finishes quickly never has one.
+more is under way.  Of files that are synced one by one only a portion is made safe at a time, so that others wait for
+no more than that, and users see what is done.  Journals are written often enough that a crash loses seconds of work,
+and seldom enough that a file that finishes quickly never has one.
 """
 
 from __future__ import annotations
@@ -50,10 +51,18 @@ class Epoch:
     """What is made safe together."""
 
     items: list[Item] = field(default_factory=list)
+    alone: list[Item] = field(default_factory=list)  # those that are synced one by one
     sheaves: list[Sheaf] = field(default_factory=list)
     files: int = 0
     bytes: int = 0
     began: float = 0.0
+
+    def put_off(self, most: int) -> Epoch:
+        """Leave no more than so many of those that are synced one by one, and return the others."""
+        rest = Epoch(alone=self.alone[most:], files=max(0, len(self.alone) - most), began=self.began)
+        del self.alone[most:]
+        self.files -= rest.files
+        return rest
 
 
 class Committer:
@@ -72,7 +81,8 @@ class Committer:
         # Each waiting file holds a descriptor (its lock): an epoch, what comes while it is synced, and everything else.
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self._most_items = max(64, min(MOST_ITEMS, limit // 4))
-        landing.epoch_files, landing.most_open = self._most_items, min(4 * MOST_ITEMS, limit * 3 // 4)
+        landing.room.epoch_files, landing.room.most_open = self._most_items, min(4 * MOST_ITEMS, limit * 3 // 4)
+        self._portions = landing.room.portions
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
         self.is_last: Callable[[], bool] = lambda: False  # whether no file is left to wait for
         landing.on_verified = self.add
@@ -85,7 +95,7 @@ class Committer:
     def add(self, item: Item, size: int) -> None:
         """Take a verified file."""
         with self._wake:
-            self._epoch.items.append(item)
+            (self._epoch.alone if item.is_alone else self._epoch.items).append(item)
             self._grow(1, size)
 
     def add_sheaf(self, sheaf: Sheaf) -> None:
@@ -101,7 +111,7 @@ class Committer:
             self._wake.notify()
         epoch.files += files
         epoch.bytes += size
-        if epoch.files >= self._most_items:
+        if epoch.files >= self._most_items or len(epoch.alone) >= self._portions.files:
             self._wake.notify()
 
     def nudge(self) -> None:
@@ -126,14 +136,18 @@ class Committer:
                     self._wake.wait(IDLE_S / 2 if self._epoch.files else None)
                 if self._stopped:
                     return
-                epoch, self._epoch = self._epoch, Epoch()
+                epoch = self._epoch
+                self._epoch = epoch.put_off(self._portions.files)
             began = time.monotonic()
-            lost = self._checkpoints.wait(epoch.items)
-            results = commit(epoch.items, self._sync, landing.fail_volume, landing.turn, lost, epoch.sheaves)
+            items = epoch.items + epoch.alone
+            lost = self._checkpoints.wait(items)
+            results = commit(items, self._sync, landing.fail_volume, landing.turn, lost, epoch.sheaves)
             with landing.turn:
                 landing.committed(results)
                 self._sheaves.committed(epoch.sheaves)
             took = time.monotonic() - began
+            if epoch.alone:
+                self._portions.note(len(epoch.alone), took)
             self._rest_until = began + took + _REST * took
             failed = sum(error is not None for _, error in results)
             failed += sum(sheaf.failed for sheaf in epoch.sheaves)
@@ -144,6 +158,8 @@ class Committer:
         if not epoch.files:
             return False
         if self._sync is not Sync.BATCH or epoch.bytes >= EPOCH_BYTES or epoch.files >= self._most_items:
+            return True
+        if len(epoch.alone) >= self._portions.files or self._landing.room.awaited:
             return True
         now = time.monotonic()
         if now - epoch.began >= EPOCH_S or self.is_last():

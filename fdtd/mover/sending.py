@@ -37,7 +37,7 @@ from fdtd.mover.gathering import gather
 from fdtd.mover.log import Log
 from fdtd.mover.outbox import Outbox
 from fdtd.mover.rate import RateLimit
-from fdtd.mover.sender import StreamSender
+from fdtd.mover.sender import Answered, StreamSender
 from fdtd.mover.streams import (
     StreamBroken,
     Wire,
@@ -181,16 +181,26 @@ class SendingStream:
                 raise StreamBroken(f"receiving: {exc.strerror}") from exc
             if not data:
                 raise StreamBroken("the stream ended")
-            self._heard = time.monotonic()
+            since, self._heard = self._heard, time.monotonic()
             self._answers += data
-            while len(self._answers) >= HEADER_BYTES:
-                header = decode_header(self._answers[:HEADER_BYTES])
-                del self._answers[:HEADER_BYTES]
-                check_header(header)
-                self._outbox.take(self._machine.receive(header))
+            if files := self._take_answers():
+                self._outbox.note_silence(files, self._heard - since)
             # Of an encrypted stream one record comes at a time, and poll does not know of those that are here already.
             if len(data) < 4096 and not has_buffered(self._stream):
                 return
+
+    def _take_answers(self) -> int:
+        """Take what has arrived whole; returns how many files of batches it was about."""
+        files = 0
+        while len(self._answers) >= HEADER_BYTES:
+            header = decode_header(self._answers[:HEADER_BYTES])
+            del self._answers[:HEADER_BYTES]
+            check_header(header)
+            event = self._machine.receive(header)
+            self._outbox.take(event)
+            if isinstance(event, Answered) and isinstance(event.work, BatchWork):
+                files += len(event.work.files)
+        return files
 
     def _hear_last_words(self) -> None:
         """Take the answers that came before the stream broke: what they are about need not travel again."""

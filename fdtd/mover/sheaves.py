@@ -44,7 +44,7 @@ class Sheaves:
                 sheaf.size -= sheaf.files.pop(number)[0].size
                 sheaf.bundle.drop(number)
             landing.waiting -= len(sheaf.files)
-            landing.uncommitted += len(sheaf.files)
+            landing.room.enter(len(sheaf.files))
             landing.lock.notify_all()
             if sheaf.files:
                 landing.on_sheaf(sheaf)
@@ -101,7 +101,7 @@ class Sheaves:
                 promise=[landing.policy.promise] * count if landing.policy.promise else (),
             )
         )
-        landing.uncommitted -= count
+        landing.room.leave(count)
         landing.finished_files += count
         landing.open_files -= count
         if landing.open_files == 0:
@@ -111,5 +111,5 @@ class Sheaves:
         landing = self._landing
         arrival = landing.receiver.arrivals.unsettle(file)
         arrival.moved, arrival.value = file.size, value
-        landing.uncommitted -= 1
+        landing.room.leave(1)
         landing.fail_verified(file.index, problem)

@@ -249,7 +249,7 @@ class Writer:
         self._landing.fail_open(problem)
 
     def _abandon(self, epoch: Epoch, problem: Problem) -> None:
-        self._landing.abandon(epoch.items, problem)
+        self._landing.abandon(epoch.items + epoch.alone, problem)
         self._sheaves.abandon(epoch.sheaves, problem)
 
     def _wait_streams(self, deadline: float) -> None:

@@ -85,6 +85,10 @@ class Sources(Protocol):
 class Volume(Protocol):
     """What becomes safe by one sync: for files on a disk, its file system."""
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether one sync makes all files there safe; else each of them takes a time of its own."""
+
     def sync(self) -> None:
         """Make safe all that was written and named on it.  Raises DestinationFull, DestinationFailed; never retried."""
 

@@ -38,6 +38,8 @@ class NullVolume:
 
     __slots__ = ()
 
+    is_shared = True
+
     def sync(self) -> None:
         """Do nothing."""
 

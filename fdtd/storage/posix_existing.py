@@ -21,6 +21,7 @@ class PosixExisting(PosixSource):
     __slots__ = ("_before", "_directories", "_directory", "_is_checked", "_system")
 
     promise = ""
+    is_shared = False
 
     def __init__(
         self, descriptor: int, system: FileSystem, directories: Directories, directory: Directory, path: bytes

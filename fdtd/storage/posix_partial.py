@@ -54,6 +54,8 @@ class FileSystem:
 
     __slots__ = ("_descriptor", "_lost", "has_extents", "is_honest", "written")
 
+    is_shared = True
+
     def __init__(self, directory: Directory) -> None:
         # A descriptor of its own, opened before the first write: write-back errors are reported once per descriptor,
         # to those that were open when the error happened.
@@ -104,6 +106,7 @@ class PosixPartial:
 
     promise = ""
     is_resumable = True
+    is_shared = False
 
     def __init__(
         self,

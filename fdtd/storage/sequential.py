@@ -35,6 +35,8 @@ class SequentialPartial(OneAttempt):
 
     __slots__ = ("_exists", "_inner", "_is_published", "_path", "_window", "promise")
 
+    is_shared = False
+
     def __init__(self, inner: PosixPartial, path: bytes, exists: Callable[[bytes], bool]) -> None:
         self.promise = ""
         self._exists = exists

@@ -40,9 +40,11 @@ _DEVICE: Final = -2
 
 
 class StoreVolume:
-    """Nothing to sync: what a store has confirmed it has."""
+    """Nothing to sync: what a store has confirmed it has, object by object."""
 
     __slots__ = ()
+
+    is_shared = False
 
     def sync(self) -> None:
         """Do nothing."""

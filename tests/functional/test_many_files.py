@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from fdtcp.model.order import Policy, State, Verify
+import pytest
+
+from fdtcp.model.order import Policy, State, Sync, Verify
 from tests.helpers.movers import Job, Pair
 
 # A writer with few descriptors, on a file system whose syncs take their time.
@@ -37,6 +39,32 @@ SLOW_BY_FILE: Final = (
     "from fdtd.mover import program; from fdtd.storage.posix_partial import PosixPartial as Slow;"
     "sync = Slow.sync_data; Slow.sync_data = lambda one: (time.sleep(0.1), sync(one))[1]; os._exit(program.main())",
 )
+
+# A disk that takes its time for each file, and either all are synced one by one or its sync of all is not believed.
+ONE_BY_ONE: Final = (
+    sys.executable,
+    "-I",
+    "-c",
+    "import os, resource, time; resource.setrlimit(resource.RLIMIT_NOFILE, (400, 400));"
+    "from fdtd.mover import program; from fdtd.storage import posix_partial as posix;"
+    "posix.has_honest_syncfs = lambda _descriptor: False; sync = posix.sync_open;"
+    "posix.sync_open = lambda *open: (time.sleep(0.004), sync(*open))[1]; os._exit(program.main())",
+)
+
+
+@pytest.mark.parametrize("sync", [Sync.FILE, Sync.BATCH])
+def test_files_that_are_synced_one_by_one_wait_their_turn(tmp_path: Path, sync: Sync) -> None:
+    """All of them take twice as long as a stream may be silent."""
+    (tmp_path / "from").mkdir()
+    pairs: list[Pair] = []
+    for number in range(600):
+        (tmp_path / f"from/{number}").write_text(str(number))
+        pairs.append((tmp_path / f"from/{number}", tmp_path / f"to/{number}"))
+    policy = Policy(sync=sync, stall_timeout=1.0, connect_timeout=1.0)
+    with Job(pairs, policy, writer_command=ONE_BY_ONE) as job:
+        outcomes = job.run()
+        assert "warning stream-end" not in job.writer.read_log()
+    assert {(outcome.state, outcome.problem) for outcome in outcomes.values()} == {(State.DONE, None)}
 
 
 def test_files_that_are_read_back_are_synced_together(tmp_path: Path) -> None:

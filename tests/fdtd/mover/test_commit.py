@@ -17,6 +17,8 @@ FILES = ("a", "b", "c")
 class FakeDisk:
     """Remembers what was asked of it, what is safe, and fails one step."""
 
+    is_shared = True
+
     def __init__(self, fail_at: int = -1) -> None:
         self.calls: list[str] = []
         self.fail_at = fail_at
@@ -39,6 +41,7 @@ class FakeDisk:
 
 class FakePartial:
     promise = ""
+    is_shared = False
 
     def __init__(self, disk: FakeDisk, name: str) -> None:
         self.disk, self.name = disk, name

@@ -51,6 +51,27 @@ def test_what_is_not_just_to_be_sent_is_taken_on_by_itself(outbox: Outbox) -> No
     assert isinstance(work, BlockWork) and not work.payload
 
 
+def test_batches_begin_small_and_become_smaller_where_answers_are_late(tmp_path: Path) -> None:
+    with Prefixes([os.fsencode(tmp_path)]) as prefixes:
+        sources = ChosenSources(prefixes, 10)
+        outbox = Outbox(Policy(stall_timeout=8.0), sources, Log())
+        paths = [tmp_path / str(index) for index in range(100)]
+        for path in paths:
+            path.touch()
+        describe(outbox, *paths)
+        outbox.release([ReleasedFile(index, Action.SEND) for index in range(100)], last=True)
+        outbox.join(1)
+        sizes = []
+        for silence_s in (0.001, 6.4, 0.0):
+            work = outbox.next(1)
+            assert isinstance(work, BatchWork)
+            sizes.append(len(work.files))
+            outbox.note_silence(len(work.files), silence_s)
+        outbox.leave(1, [])
+        sources.close()
+    assert sizes == [32, 32, 5]
+
+
 def test_batches_are_for_the_oldest_stream_and_all_are_woken(outbox: Outbox) -> None:
     first, second = outbox.join(1), outbox.join(2)
     outbox.release([ReleasedFile(0, Action.SEND)], last=True)

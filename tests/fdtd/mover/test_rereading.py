@@ -95,7 +95,7 @@ def test_one_bit_that_the_disk_has_changed_fails_the_file_and_says_where(stage: 
     assert stage.reread() == "disk-mismatch"
     (outcome,) = stage.landing.outcomes
     assert outcome.problem is not None and f"from byte {HALF} to {2 * HALF - 1}" in outcome.problem.reason
-    assert not os.listdir(tmp_path) and not stage.handed_on and stage.landing.uncommitted == 0
+    assert not os.listdir(tmp_path) and not stage.handed_on and stage.landing.room.uncommitted == 0
 
 
 def test_a_file_that_became_shorter_is_no_match(stage: Stage) -> None:

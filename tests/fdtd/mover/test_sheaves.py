@@ -88,7 +88,7 @@ def test_what_somebody_else_made_meanwhile_stays_and_fails_one_file(stage: Stage
     assert stage.commit() == done | {2: "destination-exists"}
     assert (stage.directory / "2").read_bytes() == b"mine"
     assert stage.sheaves[0].failed == 1
-    assert (stage.landing.open_files, stage.landing.uncommitted, stage.landing.finished_files) == (0, 0, FILES)
+    assert (stage.landing.open_files, stage.landing.room.uncommitted, stage.landing.finished_files) == (0, 0, FILES)
     assert stage.take() == [], "it comes again, and is not wanted"
 
 
@@ -117,7 +117,7 @@ def test_what_nobody_began_to_commit_leaves_nothing(stage: Stage) -> None:
     Sheaves(stage.landing).abandon(stage.sheaves, Abandoned("x").problem(Side.DESTINATION, Phase.TRANSFER))
     assert stage.told() == dict.fromkeys(range(FILES), "abandoned")
     assert stage.there() == set()
-    assert (stage.landing.open_files, stage.landing.waiting, stage.landing.uncommitted) == (0, 0, 0)
+    assert (stage.landing.open_files, stage.landing.waiting, stage.landing.room.uncommitted) == (0, 0, 0)
 
 
 def test_a_file_that_fails_while_it_is_written_is_dropped(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

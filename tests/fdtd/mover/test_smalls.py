@@ -77,13 +77,13 @@ def codes(landing: Landing) -> list[str]:
 def test_a_file_is_there_when_it_is_committed(landing: Landing, tmp_path: Path) -> None:
     epoch = Epoch(landing)
     assert take(landing) == []
-    assert not (tmp_path / "to/file").exists() and landing.waiting == 0 and landing.uncommitted == 1
+    assert not (tmp_path / "to/file").exists() and landing.waiting == 0 and landing.room.uncommitted == 1
     assert epoch.commit() == [(0, State.DONE)]
     status = (tmp_path / "to/file").stat()
     assert (tmp_path / "to/file").read_bytes() == CONTENT
     assert (status.st_mode & 0o7777, status.st_mtime_ns) == (0o640, 5)
     assert os.listdir(tmp_path / "to") == ["file"]
-    assert landing.open_files == landing.uncommitted == 0 and not landing.holdings and not landing.users
+    assert landing.open_files == landing.room.uncommitted == 0 and not landing.holdings and not landing.users
     assert take(landing) == [] and not epoch.items and not epoch.sheaves, "it comes again, and is not wanted"
 
 
