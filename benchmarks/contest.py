@@ -1,7 +1,8 @@
 """A contest: several peers do the same work in turn, for some rounds.
 
-Decides fairness: every round has every peer once, in an order by chance, with the source in memory and the destination
-empty.  Whatever else the machine does then meets all of them, and ratios are taken within a round.
+Decides fairness: every round has every peer once, in an order by chance, with the source in memory, the destination
+empty, and as much memory as it takes found just before.  Whatever else the machine does then meets all of them, and
+ratios are taken within a round.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.data import DISK, Files, Places, check, clear, laid_out, warm
+from benchmarks.data import DISK, Files, Places, check, clear, find_memory, laid_out, warm
 from benchmarks.figures import Figure
 from benchmarks.metering import CommandFailed
 from benchmarks.peers.base import Peer
@@ -114,6 +115,7 @@ def _run(peer: Peer, work: Work, kind: Files | Flow) -> Measurement:
     if not isinstance(work, Copy):
         return peer.run(work)
     try:
+        find_memory(work)
         if isinstance(kind, Files) and kind.source == DISK:
             warm(work)
         measurement = peer.run(work)

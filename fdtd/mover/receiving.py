@@ -12,7 +12,8 @@ import mmap
 import os
 import select
 import time
-from contextlib import nullcontext
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from fdtcp.errors import DestinationFailed, FdtError, ProtocolViolation
@@ -58,6 +59,14 @@ from fdtd.storage.posix_partial import destination_error
 # As much as a pipe may hold without privileges.
 _PIPE_BYTES: Final = 1 << 20
 
+# One write through the page cache, and what is worth one when it comes through a pipe: streams of one file wait for
+# each other's writes, and each time somebody has to be woken up.
+_WRITE_BYTES: Final = 1 << 20
+_SPLICED_BYTES: Final = _PIPE_BYTES // 2
+
+# Waking up takes as long as writing so much: all but that is written in turn.
+_REST_BYTES: Final = 64 << 10
+
 # A few round trips of the longest paths on earth.
 _DRAIN_S: Final = 1.0
 
@@ -80,7 +89,7 @@ class ReceivingStream:
         self._checksum = landing.checksum
         self._names = (name_of(stream.getsockname()), name_of(stream.getpeername()))
         self._cipher = cipher_of(stream)
-        self._buffer = _pages(max(PIECE_BYTES, BATCH_BYTES))
+        self._buffer = _pages(max(_WRITE_BYTES, BATCH_BYTES))
         self._scratch = memoryview(bytearray(HEADER_BYTES))
         self._pipe: tuple[int, int] | None = None
         self._alive = True
@@ -110,8 +119,7 @@ class ReceivingStream:
             self._log.trouble("stream-end", stream=self.number, moved=self.moved, reason=exc.reason)
         finally:
             self._alive = False
-            for descriptor in self._pipe or ():
-                os.close(descriptor)
+            self._drop_pipe()
             self._landing.stream_gone(self)
             self._stream.close()
             # Nobody looks for cycles here (program): what is large goes now.
@@ -205,11 +213,13 @@ class ReceivingStream:
         error = None
         offset, end = header.offset, header.offset + header.length
         while offset < end:
-            part = self._buffer[: min(direct or PIECE_BYTES, end - offset)]
+            part = self._buffer[: min(direct or _WRITE_BYTES, end - offset)]
             value = self._fill(part, value)
             if partial is not None and error is None:
                 try:
-                    partial.write(part, offset)
+                    for start, length, turn in _steps(partial, len(part)):
+                        with turn:
+                            partial.write(part[start : start + length], offset + start)
                 except FdtError as exc:
                     error = exc
             offset += len(part)
@@ -229,35 +239,48 @@ class ReceivingStream:
 
     def _splice(self, header: Header, partial: Partial) -> FdtError | None:
         """Move a payload from the socket into the file without copying it."""
-        if self._pipe is None:
-            self._pipe = os.pipe2(os.O_CLOEXEC)
-            fcntl.fcntl(self._pipe[1], fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-        read_end, write_end = self._pipe
         offset, end = header.offset, header.offset + header.length
         error: FdtError | None = None
         while offset < end:
+            read_end, write_end = self._pipe = self._pipe or _make_pipe()
+            count = self._fill_pipe(write_end, end - offset)
+            if error is None:
+                try:
+                    for start, length, turn in _steps(partial, count):
+                        with turn:
+                            _empty_pipe(read_end, partial.descriptor, offset + start, length)
+                except OSError as exc:
+                    error = destination_error(partial.path, exc)
+            if error is not None:
+                self._drop_pipe()  # with what is left in it
+            offset += count
+        return error
+
+    def _fill_pipe(self, write_end: int, most: int) -> int:
+        """Take up to `most` bytes from the socket into the empty pipe; returns how many, more than none."""
+        held = 0
+        while held < min(_SPLICED_BYTES, most):
+            count = min(self._rate.piece_of(_PIPE_BYTES), _PIPE_BYTES - held, most - held)
             try:
-                most = min(self._rate.piece_of(_PIPE_BYTES), end - offset)
-                count = os.splice(self._stream.fileno(), write_end, most)
+                # Not to wait is for the pipe, which may be full of small pieces; for the socket it waits all the same.
+                count = os.splice(self._stream.fileno(), write_end, count, flags=os.SPLICE_F_NONBLOCK)
+            except BlockingIOError as exc:
+                if held:
+                    break
+                raise StreamBroken("receiving: no byte for too long") from exc
             except OSError as exc:
                 raise StreamBroken(f"receiving: {exc.strerror}") from exc
             if count == 0:
                 raise StreamBroken("the stream ended")
             self.moved += count
             self._rate.wait(count)
-            while count:
-                if error is None:
-                    try:
-                        done = os.splice(read_end, partial.descriptor, count, offset_dst=offset)
-                        offset += done
-                        count -= done
-                        continue
-                    except OSError as exc:
-                        error = destination_error(partial.path, exc)
-                done = len(os.read(read_end, count))
-                offset += done
-                count -= done
-        return error
+            held += count
+        return held
+
+    def _drop_pipe(self) -> None:
+        pipe, self._pipe = self._pipe, None
+        for descriptor in pipe or ():
+            os.close(descriptor)
 
     # --- sums and batches ---------------------------------------------------------------------------------------
 
@@ -322,6 +345,28 @@ class ReceivingStream:
         if reply is Reply.DROP:
             answer = encode_header(Header(Kind.FILE_DONE, 0, 0, file)) + answer
         send_all(self._stream, answer)
+
+
+def _steps(partial: Partial, count: int) -> Iterable[tuple[int, int, AbstractContextManager[object]]]:
+    """Say which parts of `count` bytes to write with which turn: who is next wakes up during the last one."""
+    if partial.turn is None:
+        return ((0, count, nullcontext()),)
+    most = max(0, count - _REST_BYTES)
+    return (0, most, partial.turn), (most, count - most, nullcontext())
+
+
+def _make_pipe() -> tuple[int, int]:
+    pipe = os.pipe2(os.O_CLOEXEC)
+    fcntl.fcntl(pipe[1], fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    return pipe
+
+
+def _empty_pipe(read_end: int, descriptor: int, offset: int, count: int) -> None:
+    """Move what is in the pipe to its place in the file.  Raises OSError."""
+    while count:
+        done = os.splice(read_end, descriptor, count, offset_dst=offset)
+        offset += done
+        count -= done
 
 
 def _pages(size: int) -> memoryview:

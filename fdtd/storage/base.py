@@ -8,6 +8,7 @@ own means to the user.
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from fdtcp.errors import FdtError
@@ -169,6 +170,10 @@ class Partial(Committable, Protocol):
     @property
     def path(self) -> bytes:
         """The temporary name, absolute."""
+
+    @property
+    def turn(self) -> AbstractContextManager[object] | None:
+        """Hold it to write: where a file takes one write at a time, who waits should sleep, not spin; else None."""
 
     @property
     def is_resumable(self) -> bool:

@@ -42,6 +42,10 @@ _WITH_SYNCFS: Final = frozenset({0xEF53, 0x58465342, 0x9123683E, 0xF2F52010, 0x0
 # is taken from compression; elsewhere nobody has measured.
 _WITH_EXTENTS: Final = frozenset({0xEF53, 0x58465342})
 
+# Those of the above, as it happens: a write through the page cache holds the lock of its inode (ext4 and others that
+# inherit the kernel's way); elsewhere writes to one file may go side by side.
+_WITH_LOCKED_WRITES: Final = _WITH_SYNCFS
+
 # linux/fs.h
 _SYNC_FILE_RANGE_WRITE: Final = 2
 
@@ -176,6 +180,11 @@ def has_honest_syncfs(descriptor: int) -> bool:
 def has_extents(descriptor: int) -> bool:
     """Whether the file system of `descriptor` is one that is made for large files on a disk.  Raises OSError."""
     return _kind_of(descriptor) in _WITH_EXTENTS
+
+
+def writes_in_turn(descriptor: int) -> bool:
+    """Whether the file system of `descriptor` takes one write to a file at a time.  Raises OSError."""
+    return _kind_of(descriptor) in _WITH_LOCKED_WRITES
 
 
 def reserve_room(descriptor: int, size: int) -> bool:

@@ -6,6 +6,8 @@ does not give back what it was given: the storage behind it takes bytes in order
 
 from __future__ import annotations
 
+from typing import Final
+
 from fdtcp.model.order import Direct
 
 
@@ -15,6 +17,7 @@ class OneAttempt:
     __slots__ = ()
 
     descriptor = -1
+    turn: Final = None
     is_resumable = False
     direct_bytes = 0
 

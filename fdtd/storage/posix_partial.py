@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Callable
 from typing import Final
 
@@ -29,6 +30,7 @@ from fdtd.storage.kernel import (
     rename_without_clobber,
     reserve_room,
     sync_file_system,
+    writes_in_turn,
 )
 from fdtd.storage.names import journal_name
 from fdtd.storage.paths import Directories, Directory
@@ -52,7 +54,7 @@ class FileSystem:
     believed any more, also what was written before and whose turn to be synced comes later.
     """
 
-    __slots__ = ("_descriptor", "_lost", "has_extents", "is_honest", "written")
+    __slots__ = ("_descriptor", "_lost", "has_extents", "is_honest", "writes_in_turn", "written")
 
     is_shared = True
 
@@ -63,6 +65,7 @@ class FileSystem:
         self._lost: OSError | None = None
         self.is_honest = has_honest_syncfs(self._descriptor)  # else each file has to be synced by itself
         self.has_extents = has_extents(self._descriptor)  # else room is not reserved
+        self.writes_in_turn = writes_in_turn(self._descriptor)
         self.written = 0  # bytes of large files, also of those that have only begun
 
     def sync(self) -> None:
@@ -102,6 +105,7 @@ class PosixPartial:
         "_path",
         "_system",
         "descriptor",
+        "turn",
     )
 
     promise = ""
@@ -128,6 +132,7 @@ class PosixPartial:
         self._identity: tuple[int, int] | None = None  # device and inode, once somebody has looked
         self._is_published = False
         self._bulk: Bulk | None = None  # of a large file
+        self.turn = threading.Lock() if system.writes_in_turn else None
 
     @property
     def volume(self) -> Volume:
@@ -159,6 +164,8 @@ class PosixPartial:
         written = self._system.written
         wanted = wants_direct(direct, size, written, has_extents=self._system.has_extents)
         self._bulk = Bulk(self.descriptor, self._open_direct() if wanted else -1, drops=is_much(written))
+        if self.direct_bytes:
+            self.turn = None  # these writes go side by side
 
     def _open_direct(self) -> int:
         """Open the file again, past the page cache; -1 where that is refused.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fdtcp.model.order import Outcome, Policy, State, Stop
+from fdtcp.model.order import Checksum, Outcome, Policy, State, Stop
 from tests.helpers.movers import Job
 
 MIB = 1 << 20
@@ -214,11 +214,14 @@ def test_a_full_destination_fails_the_files_that_do_not_fit(tmp_path: Path, tiny
 
 
 @pytest.mark.root
+@pytest.mark.parametrize("checksum", [Checksum.ADLER32, Checksum.NONE])
 @pytest.mark.parametrize("size", [200_000, 3 * MIB])
-def test_a_destination_that_fills_up_meanwhile_fails_and_leaves_nothing(tmp_path: Path, tiny: Path, size: int) -> None:
+def test_a_destination_that_fills_up_meanwhile_fails_and_leaves_nothing(
+    tmp_path: Path, tiny: Path, size: int, checksum: Checksum
+) -> None:
     try:
         (tmp_path / "a").write_bytes(os.urandom(size))
-        with Job([(tmp_path / "a", tiny / "to/a")]) as job:
+        with Job([(tmp_path / "a", tiny / "to/a")], Policy(checksum=checksum, block_size=MIB)) as job:
             job.describe()
             job.expect()
             with (tiny / "filler").open("wb") as filler:

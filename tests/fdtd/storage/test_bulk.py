@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import mmap
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,13 @@ def test_several_files_are_together_as_much_as_one(partial: PosixPartial, monkey
 def test_a_small_file_is_small_also_where_there_is_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulk, "allowed_memory", lambda: 0)
     assert not wants_direct(Direct.AUTO, LARGE_BYTES - 1, LARGE_BYTES, has_extents=True)
+
+
+@pytest.mark.parametrize("direct", [Direct.YES, Direct.NO])
+def test_only_what_goes_past_the_page_cache_is_written_side_by_side(partial: PosixPartial, direct: Direct) -> None:
+    partial.turn = threading.Lock()  # as on the file systems that are known
+    partial.reserve(LARGE_BYTES, direct)
+    assert (partial.turn is None) is (partial.direct_bytes > 0)
 
 
 @pytest.mark.parametrize("direct", [Direct.YES, Direct.NO])

@@ -107,6 +107,13 @@ def test_room_is_reserved_where_it_is_cheap(tmp_path: Path) -> None:
         os.close(writing)
 
 
+def test_writes_to_a_file_take_turns_where_that_is_known() -> None:
+    for path, in_turn in (("/dev/shm", True), ("/proc", False)):
+        descriptor = os.open(path, os.O_RDONLY)
+        assert kernel.writes_in_turn(descriptor) is in_turn
+        os.close(descriptor)
+
+
 def test_memory_is_not_reserved_and_proc_is_no_disk() -> None:
     for path in ("/dev/shm", "/proc"):
         descriptor = os.open(path, os.O_RDONLY)
