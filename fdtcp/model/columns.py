@@ -24,6 +24,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
 from enum import Enum
+from functools import lru_cache
 from itertools import repeat
 from operator import attrgetter
 from typing import Any, Final, Generic, NamedTuple, TypeVar, overload
@@ -34,6 +35,8 @@ Other = TypeVar("Other")
 Values = bytes | Mapping[int, Any]  # Any: what a column of other values holds is its field's business
 
 _NUMBER_BYTES: Final = 8
+# Longer ones are not remembered by `run_of`.
+_CHUNK: Final = 4096
 _TYPECODES: Final[dict[type, str]] = {int: "q", float: "d"}
 
 
@@ -124,6 +127,27 @@ class Column(NamedTuple):
             return None
         is_good = len(values) == count and not values.translate(None, bytes(range(len(self.members))))
         return None if is_good else f"not {count} of its {len(self.members)} codes"
+
+
+def run_of(numbers: Sequence[int]) -> slice | None:
+    """Return numbers that follow each other as a slice; None for others, and for none at all.
+
+    Files are told of in the order of the job, so nearly every chunk is a run: then what is known of its files by their
+    numbers is one slice, and not a look-up for each.
+    """
+    if not numbers:
+        return None
+    first, stop = numbers[0], numbers[-1] + 1
+    if first < 0 or stop - first != len(numbers):
+        return None
+    # A chunk is asked about several times in turn; what is longer is a whole job, and asked about once.
+    counted = _counted(first, stop) if len(numbers) <= _CHUNK else array("q", range(first, stop))
+    return slice(first, stop) if numbers == counted else None
+
+
+@lru_cache(maxsize=32)
+def _counted(first: int, stop: int) -> array[int]:
+    return array("q", range(first, stop))
 
 
 def columns_of(kind: type) -> tuple[Column, ...]:
@@ -267,7 +291,7 @@ class Columns(Rows[R]):
 
     def pick(self, places: Sequence[int]) -> Columns[R]:
         """Return the rows at these places."""
-        if len(places) == self._count and places == range(self._count):
+        if len(places) == self._count and list(places) == list(range(self._count)):
             return self
         columns = columns_of(self.kind)
         values = (list(column.unpack(kept, self._count)) for column, kept in zip(columns, self._values, strict=True))

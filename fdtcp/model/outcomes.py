@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, overload
 
 from fdtcp.errors import Problem
-from fdtcp.model.columns import Columns, Rows
+from fdtcp.model.columns import Columns, Rows, run_of
 from fdtcp.model.order import Outcome, State
 
 STATES: Final = tuple(State)
@@ -65,9 +65,7 @@ class Outcomes(Mapping[int, Outcome]):
         if not indexes:
             return outcomes
         # Most chunks are files that follow each other; others are dealt out one by one.
-        first, last = indexes[0], indexes[-1]
-        is_run = last - first + 1 == len(indexes) and indexes == array("q", range(first, last + 1))
-        places: Sequence[int] | slice = slice(first, last + 1) if is_run else indexes
+        places: Sequence[int] | slice = run_of(indexes) or indexes
         for column, name in ((self.sizes, "size"), (self.moved, "moved"), (self.kept, "kept")):
             if outcomes.raw(name):
                 _put(column, places, outcomes.numbers(name))

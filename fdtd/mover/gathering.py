@@ -24,21 +24,18 @@ def gather(outbox: Outbox, asking: Asking, files: Sequence[int], buffer: memoryv
     used = 0
     update, nothing = outbox.checksum.update, outbox.checksum.start
     with outbox.reading() as reading:
-        for file in files:
-            known = outbox.known(file)
-            size = known.size
+        for file, (path, size, mtime_ns, ctime_ns, _) in zip(files, outbox.known(files), strict=True):
             view = buffer[used : used + size]
             asking.ask(file)
-            seen = reading.read(known.path, view) if reading is not None else None
-            try:
-                if seen != (size, known.mtime_ns, known.ctime_ns):
+            if reading is None or reading.read(path, view) != (size, mtime_ns, ctime_ns):
+                try:
                     _read(outbox, file, view)
-            except FdtError as exc:
-                # If the stream was given up meanwhile, another one reads this file by now: it is that one's to judge.
-                asking.answered()
-                outbox.failed(file, exc)
-                continue
-            entries.append(Entry(file, size, update(view, nothing), known.mtime_ns))
+                except FdtError as exc:
+                    # If the stream was given up meanwhile, another one reads this file by now, and judges it.
+                    asking.answered()
+                    outbox.failed(file, exc)
+                    continue
+            entries.append(Entry(file, size, update(view, nothing), mtime_ns))
             used += size
     return entries, used
 

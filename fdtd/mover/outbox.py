@@ -221,9 +221,9 @@ class Outbox:
         """Return the path of a file that was released."""
         return self._known[file].path
 
-    def known(self, file: int) -> Known:
+    def known(self, files: Iterable[int]) -> Iterator[Known]:
         """Return what pre-flight found."""
-        return self._known[file]
+        return map(self._known.__getitem__, files)
 
     @contextmanager
     def reading(self) -> Iterator[Reading | None]:
@@ -296,11 +296,11 @@ class Outbox:
         return End(facts.size, facts.mtime_ns, facts.ctime_ns, work.checksum)
 
     def _finish(self, files: Iterable[int]) -> None:
-        for file in files:
-            if file in self._known and file not in self._over:
-                self.finished_files += 1
-                self._over.add(file)
-                self._put_off_if_over(file)
+        fresh = [file for file in files if file in self._known and file not in self._over]
+        self.finished_files += len(fresh)
+        self._over.update(fresh)
+        for file in fresh if self._opened else ():
+            self._put_off_if_over(file)
 
     def _put_off_if_over(self, file: int) -> None:
         shared = self._opened.get(file)

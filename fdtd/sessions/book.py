@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from fdtcp.errors import Problem, ProtocolViolation, one_line
-from fdtcp.model.columns import Columns
+from fdtcp.model.columns import Columns, run_of
 from fdtcp.model.order import (
     Action,
     DestinationFile,
@@ -27,7 +27,7 @@ from fdtcp.model.order import (
     Verdict,
 )
 from fdtcp.model.outcomes import DONE, FAILED
-from fdtd.sessions.chunks import Chunks, Said, mark, states_of
+from fdtd.sessions.chunks import Chunks, Said, mark, put, states_of, values_of
 from fdtd.site.paths import partial_path
 
 Row = TypeVar("Row", SourceFile, DestinationFile, ReleasedFile)
@@ -43,6 +43,7 @@ _WAITING, _FINAL = range(1, 3)
 _ACTIONS: Final = tuple(Action)
 # A verdict is kept as its action's place plus one: 0 is none.
 _TO_ACTION: Final = bytes([0, *range(255)])
+_FROM_ACTION: Final = bytes([*range(1, 256), 0])
 _PLAIN_TEXT: Final = bytes(range(0x21, 0x7F)) + b"\0"
 
 
@@ -83,8 +84,9 @@ class SourceBook:
         fresh = _firsts(indexes, states, _ASKED)
         if len(fresh) != len(rows):
             return len(rows) - len(fresh) + self.answer(rows.pick(fresh))
-        for index, size, mtime, mode in zip(indexes, sizes, rows.numbers("mtime_ns"), modes, strict=True):
-            self._sizes[index], self._mtimes[index], self._modes[index] = size, mtime, mode
+        put(self._sizes, indexes, sizes)
+        put(self._mtimes, indexes, rows.numbers("mtime_ns"))
+        put(self._modes, indexes, modes)
         mark(self._states, indexes, _GOOD)
         for place, problem in rows.rest("problem").items():
             self._problems[indexes[place]] = problem
@@ -101,19 +103,21 @@ class SourceBook:
             Found,
             len(rows),
             index=rows.raw("index"),
-            size=[self._sizes[index] for index in indexes],
-            mtime_ns=[self._mtimes[index] for index in indexes],
-            mode=[self._modes[index] for index in indexes],
-            problem={p: self._problems[i] for p, i in enumerate(indexes) if i in self._problems},
+            size=values_of(self._sizes, indexes),
+            mtime_ns=values_of(self._mtimes, indexes),
+            mode=values_of(self._modes, indexes),
+            problem={
+                p: self._problems[i] for p, i in enumerate(indexes if self._problems else ()) if i in self._problems
+            },
         )
 
     def release(self, files: Iterable[ReleasedFile], last: bool) -> Columns[ReleasedFile]:
         """Return those that were not released before.  Raises ProtocolViolation for a file that was not found."""
         rows = Columns.of(ReleasedFile, files)
         states = states_of(self._states, indexes := rows.numbers("index"))
-        for place, state in enumerate(states):
-            if state not in (_GOOD, _RELEASED):
-                raise ProtocolViolation(f"file {indexes[place]} was released but not found before")
+        if states.translate(None, bytes((_GOOD, _RELEASED))):
+            place = next(place for place, state in enumerate(states) if state not in (_GOOD, _RELEASED))
+            raise ProtocolViolation(f"file {indexes[place]} was released but not found before")
         new = _in_state(rows, self._states, _GOOD)
         if new and self.all_released:
             raise ProtocolViolation("a file was released after the last one")
@@ -151,8 +155,7 @@ class DestinationBook:
         mark(self._states, indexes, _WAITING)
         self._judged.extend(bytes(len(self._states) - len(self._judged)))
         self._sizes.extend([0] * (len(self._states) - len(self._sizes)))
-        for index, size in zip(indexes, new.numbers("size"), strict=True):
-            self._sizes[index] = size
+        put(self._sizes, indexes, new.numbers("size"))
         self._chunks.add(new)
         self.waiting += len(new)
         self.all_expected = self.all_expected or last
@@ -176,8 +179,7 @@ class DestinationBook:
         fresh = _firsts(indexes, states_of(self._judged, indexes), 0)
         if len(fresh) != len(rows):
             return len(rows) - len(fresh) + self.judge(rows.pick(fresh))
-        for index, code in zip(indexes, rows.codes("action"), strict=True):
-            self._judged[index] = code + 1
+        put(self._judged, indexes, rows.codes("action").translate(_FROM_ACTION))
         if not is_plain(rows):
             for verdict in rows:
                 if verdict != Verdict(verdict.index, verdict.action):
@@ -241,7 +243,7 @@ class DestinationBook:
         if states.count(FAILED) != len(problems) or any(states[place] != FAILED for place in problems):
             raise ProtocolViolation("the writer ended a file against its own problem")
         # Calling a file safe that is shorter than the source said would be the one lie that costs data.
-        sizes, expected = outcomes.numbers("size"), array("q", map(self._sizes.__getitem__, indexes))
+        sizes, expected = outcomes.numbers("size"), values_of(self._sizes, indexes)
         if sizes != expected and any(s == DONE and a != b for s, a, b in zip(states, sizes, expected, strict=True)):
             raise ProtocolViolation("the writer ended a file with a size that was not expected")
 
@@ -270,7 +272,9 @@ class DestinationBook:
 
 def check_indexes(files: Sequence[SourceFile | DestinationFile | ReleasedFile]) -> None:
     """Refuse a chunk with a file twice, or with an index that no job has.  Raises ProtocolViolation."""
-    indexes = files.numbers("index") if isinstance(files, Columns) else [file.index for file in files]
+    indexes = files.numbers("index") if isinstance(files, Columns) else array("q", (file.index for file in files))
+    if (run := run_of(indexes)) is not None and run.stop <= MAX_FILES:
+        return
     if len(set(indexes)) != len(indexes):
         raise ProtocolViolation("a chunk names a file twice")
     if indexes and not (min(indexes) >= 0 and max(indexes) < MAX_FILES):
@@ -292,8 +296,10 @@ def without(files: Columns[Row], refused: Mapping[int, Problem]) -> Columns[Row]
     return files.pick([p for p, i in enumerate(files.numbers("index")) if i not in refused]) if refused else files
 
 
-def _firsts(indexes: Sequence[int], states: bytes, state: int) -> list[int]:
+def _firsts(indexes: Sequence[int], states: bytes, state: int) -> Sequence[int]:
     """Return the places of the first row of each file that is in this state."""
+    if run_of(indexes) is not None and states.count(state) == len(states):
+        return range(len(states))
     places = [place for place, one in enumerate(states) if one == state]
     if len(set(indexes)) == len(indexes):
         return places

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import overload
 
-from fdtcp.model.columns import Columns, Rows
+from fdtcp.model.columns import Columns, Rows, run_of
 from fdtcp.model.order import DestinationFile, Outcome
 
 
@@ -19,6 +19,8 @@ def states_of(states: bytearray, indexes: Sequence[int]) -> bytes:
     """Return a byte for each of these files; 0 for one that was never marked."""
     if not indexes:
         return b""
+    if (run := run_of(indexes)) is not None and run.stop <= len(states):
+        return bytes(states[run])
     if min(indexes) >= 0 and max(indexes) < len(states):
         return bytes(map(states.__getitem__, indexes))
     return bytes(states[index] if 0 <= index < len(states) else 0 for index in indexes)
@@ -29,8 +31,24 @@ def mark(states: bytearray, indexes: Sequence[int], state: int) -> None:
     if not indexes:
         return
     states.extend(bytes(max(0, max(indexes) + 1 - len(states))))
-    for index in indexes:
-        states[index] = state
+    put(states, indexes, bytes([state]) * len(indexes))
+
+
+def values_of(column: array[int], indexes: Sequence[int]) -> array[int]:
+    """Return the values of these files, all of which have one."""
+    run = run_of(indexes)
+    return column[run] if run is not None else array(column.typecode, map(column.__getitem__, indexes))
+
+
+def put(column: array[int] | bytearray, indexes: Sequence[int], values: Sequence[int]) -> None:
+    """Write a value for each of these files, all of which have a place."""
+    if (run := run_of(indexes)) is None:
+        for index, value in zip(indexes, values, strict=True):
+            column[index] = value
+    elif isinstance(column, bytearray):
+        column[run] = bytes(values)
+    else:
+        column[run] = array(column.typecode, values)
 
 
 class Chunks:
@@ -50,18 +68,17 @@ class Chunks:
             return
         indexes = files.numbers("index")
         self._chunk_of.extend([0] * (max(indexes) + 1 - len(self._chunk_of)))
-        for index in indexes:
-            self._chunk_of[index] = len(self._chunks)
+        put(self._chunk_of, indexes, [len(self._chunks)] * len(indexes))
         self._chunks.append(files)
         self._open.append(len(files))
         if self._by_path is not None:
             self._by_path |= dict.fromkeys(map(hash, files.names("path")), len(self._chunks) - 1)
 
-    def drop(self, indexes: Iterable[int]) -> None:
+    def drop(self, indexes: Sequence[int]) -> None:
         """Note that these are final."""
-        for index in indexes:
-            number = self._chunk_of[index]
-            self._open[number] -= 1
+        numbers = values_of(self._chunk_of, indexes)
+        for number in set(numbers):
+            self._open[number] -= numbers.count(number)
             if not self._open[number]:
                 chunk, self._chunks[number] = self._chunks[number], None
                 if self._by_path is not None and chunk is not None:

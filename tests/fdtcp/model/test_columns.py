@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -9,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fdtcp.model.columns import Columns, columns_of
+from fdtcp.model.columns import Columns, columns_of, run_of
 
 
 class Colour(StrEnum):
@@ -142,3 +144,22 @@ def test_a_row_begins_with_a_number() -> None:
 
     with pytest.raises(AssertionError):
         columns_of(Odd)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "run"),
+    [
+        ([], None),
+        ([0], slice(0, 1)),
+        ([7, 8, 9], slice(7, 10)),
+        ([7, 9, 8], None),
+        ([7, 7, 9], None),
+        ([7, 9], None),
+        ([-1, 0], None),
+        (range(5, 20_000), slice(5, 20_000)),
+        ([1 << 62, (1 << 62) + 1], slice(1 << 62, (1 << 62) + 2)),
+        ([0, (1 << 63) - 1], None),
+    ],
+)
+def test_numbers_that_follow_each_other_are_a_run(numbers: Sequence[int], run: slice | None) -> None:
+    assert run_of(array("q", numbers)) == run

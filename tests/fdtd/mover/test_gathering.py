@@ -77,9 +77,8 @@ def test_what_is_not_as_it_was_is_given_up_alone(
     if way == "long":
         monkeypatch.setattr(ChosenSources, "reading", lambda _self: None)
     os.utime(stage.paths[0], ns=(5, 5))
-    known = stage.outbox.known(0)
-    now = known._replace(mtime_ns=5, ctime_ns=stage.paths[0].stat().st_ctime_ns)
-    monkeypatch.setattr(stage.outbox, "known", {0: now, 1: stage.outbox.known(1), 2: stage.outbox.known(2)}.get)
+    (known,) = stage.outbox.known([0])
+    stage.outbox._known[0] = known._replace(mtime_ns=5, ctime_ns=stage.paths[0].stat().st_ctime_ns)
     change(stage.paths[0])
     entries, content = stage.gather()
     assert entries == [stage.entry(1), stage.entry(2)] and content == CONTENTS[2]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from array import array
+
+from hypothesis import given
+from hypothesis import strategies as st
+
 from fdtcp.model.columns import Columns
 from fdtcp.model.order import DestinationFile, Outcome, State
-from fdtd.sessions.chunks import Chunks, Said, mark, states_of
+from fdtd.sessions.chunks import Chunks, Said, mark, put, states_of, values_of
 from tests.helpers.sessions import file
 
 
@@ -19,6 +24,20 @@ def test_a_state_that_nobody_wrote_is_0() -> None:
     mark(states, [3, 1], 2)
     assert states_of(states, [0, 1, 2, 3, 4, -1]) == b"\0\2\0\2\0\0"
     assert states_of(states, [3, 0]) == b"\2\0"
+
+
+@given(st.lists(st.integers(0, 9), unique=True), st.booleans())
+def test_values_are_written_and_read_by_file_whether_these_follow_each_other_or_not(
+    places: list[int], run: bool
+) -> None:
+    indexes = array("q", sorted(places) if not run else range(len(places)))
+    values = [7 * index for index in indexes]
+    column, marks = array("H", [1] * 10), bytearray(10)
+    put(column, indexes, values)
+    put(marks, indexes, values)
+    assert list(values_of(column, indexes)) == values == list(states_of(marks, indexes))
+    others = set(range(10)) - set(indexes)
+    assert all(column[index] == 1 and not marks[index] for index in others)
 
 
 def test_names_are_kept_until_the_last_file_of_their_chunk_is_final() -> None:
