@@ -152,6 +152,7 @@ class Part:
     problems: tuple[Problem, ...] = ()
     kept: tuple[KeptPartial, ...] = ()
     steps: tuple[Step, ...] = ()
+    rate: int | None = None  # the limit that holds, in bytes per second; 0: none, None: it is not known
 
 
 @dataclass(frozen=True, slots=True)

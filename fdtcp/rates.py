@@ -16,7 +16,7 @@ class Rates:
     def __init__(self, wanted: int) -> None:
         """`wanted` is what both ends are told when they begin."""
         self._wanted = wanted
-        self._kept: int | None = None  # by the destination
+        self.kept: int | None = None  # by the destination; None: it has not said
         self._told = {Side.SOURCE: wanted, Side.DESTINATION: wanted}
 
     def want(self, rate: int) -> None:
@@ -26,12 +26,12 @@ class Rates:
     def note(self, side: Side, rate: int | None) -> None:
         """Note what an end keeps to; None: it does not say."""
         if side is Side.DESTINATION and rate is not None:
-            self._kept = rate
+            self.kept = rate
 
     def next_for(self, side: Side) -> int | None:
         """Return what that end is to be told; None: it knows."""
-        is_source = side is Side.SOURCE and self._kept is not None
-        rate = self._kept if is_source else self._wanted
+        is_source = side is Side.SOURCE and self.kept is not None
+        rate = self.kept if is_source else self._wanted
         return None if rate == self._told[side] else rate
 
     def told(self, side: Side | None, rate: int) -> None:

@@ -86,6 +86,11 @@ class RunningJob:
         """Ask the job to go on at so many bytes per second, 0: as fast as it may; any thread may."""
         self._inbox.put((None, rate))
 
+    @property
+    def rate(self) -> int | None:
+        """The limit that holds, in bytes per second, as the destination says it; 0: none, None: it is not known."""
+        return self._machine.agenda.rates.kept
+
     def run(self) -> None:
         """Drive the job to its end."""
         self._began = time.monotonic()

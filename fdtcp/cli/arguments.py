@@ -24,7 +24,8 @@ A file is named fdt://host:port/path (port 8444 if left out).  A copyjobfile has
 or is a JSON list of {"source": ..., "destination": ...}.  Exit codes: 0 all files done or skipped because the same is
 there; 2 something else exists; 3 permission; 1 any other or a mixture; 64 the command itself cannot be acted on.
 `fdtcp demo` shows a whole transfer between two daemons on this machine.  Jobs that were begun with --detach are for
-`fdtcp attach|status|cancel|renew ID@host:port` and `fdtcp rate ID@host:port SIZE`."""
+`fdtcp attach|status|cancel|renew ID@host:port` and `fdtcp rate ID@host:port SIZE`; status and rate are also for those
+that run in another terminal, which says their names."""
 
 
 @dataclass(frozen=True, slots=True)

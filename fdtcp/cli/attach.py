@@ -1,7 +1,8 @@
 """The commands for jobs that were detached: `fdtcp attach`, `status`, `cancel`, `renew` and `rate`.
 
 Decides that coming back looks as if one had stayed: the same output, report and exit code.  A result that was written
-down here is forgotten at the daemon, another stays there for a day.
+down here is forgotten at the daemon, another stays there for a day.  `status` and `rate` are also for jobs that an
+fdtcp in another terminal drives: who asks need not know how a job was begun.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from typing import Final
 
+from fdtcp.attended import attended
 from fdtcp.channels import Identity, accounts_by_side
 from fdtcp.cli.arguments import CommandLine, Parser, add_common, parse_hours, parse_timeout
 from fdtcp.cli.config import load_config
@@ -23,23 +25,24 @@ from fdtcp.cli.progress import describe
 from fdtcp.cli.signals import Signals
 from fdtcp.cli.summary import greet
 from fdtcp.cli.transfer import check_distinct
+from fdtcp.contract import WatchReply
 from fdtcp.detached import FollowReply
-from fdtcp.errors import FdtError, Status, UsageError
+from fdtcp.errors import FdtError, RemoteProblem, Status, UsageError
 from fdtcp.following import Following
 from fdtcp.handover import DELEGATE_HOURS, renew
 from fdtcp.model.job import group
 from fdtcp.model.ticket import Ticket
 from fdtcp.report import ReportFile
 from fdtcp.stages import Stage
-from fdtcp.thirdparty import Progress
-from fdtcp.units import parse_size
+from fdtcp.thirdparty import UNKNOWN_SESSION, Progress
+from fdtcp.units import format_bit_rate, format_rate, format_size, parse_size
 
 COMMANDS: Final = ("attach", "status", "cancel", "renew", "rate")
 _WHAT: Final = {
     "attach": "Watch a detached job to its end, as if it had been begun here.  Ctrl-C leaves it again.",
-    "status": "Say in one line how a detached job is: running, done, failed or cancelled, and how far.",
+    "status": "Say in one line how a job is: running, done, failed or cancelled, how far, and what limit holds.",
     "renew": "Give a detached job another proxy of yours, before the one that it has ends.",
-    "rate": "Let a detached job go on faster or slower, from now on.",
+    "rate": "Let a job go on faster or slower, from now on.",
     "cancel": "Stop a detached job; what is not final then has failed.",
 }
 
@@ -80,13 +83,22 @@ def _run(command: str, ticket: Ticket, line: CommandLine, rate: int, log: Log, s
             return follow(following, line, report, log, should_stop)
         if command == "renew":
             renew(ticket, identity, hours=line.delegate_hours or DELEGATE_HOURS, contact=contact)
-        if command == "rate":
-            following.change_rate(rate)
         if command == "cancel":
             following.recall()
             following.cancel()
-        reply = following.look(0.0)
-        print(_say_status(reply), flush=True)
+        try:
+            if command == "rate":
+                following.change_rate(rate)
+            status = _say_status(following.look(0.0))
+        except RemoteProblem as exc:
+            if command not in ("status", "rate") or exc.remote.code != UNKNOWN_SESSION:
+                raise
+            # Not a detached one; if it is nobody's, the daemon says so again.
+            with attended(ticket, identity.open, contact=contact) as job:
+                if command == "rate":
+                    job.change_rate(rate)
+                status = _say_attended(job.look())
+        print(status, flush=True)
         return int(Status.GOOD)
 
 
@@ -103,8 +115,22 @@ def _say_status(reply: FollowReply) -> str:
         word = "done" if whole.done + whole.skipped == reply.files else "failed"
     rate = whole.moved / reply.seconds if reply.seconds > 0 else 0.0
     until = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(reply.not_after))
-    tail = f"; acts as you until {until}" if word == "running" else ""
+    limit = _say_limit([part.rate for part in reply.parts])
+    tail = f"{limit}; acts as you until {until}" if word == "running" else ""
     return f"{word}: {describe([whole], rate)}{tail}"
+
+
+def _say_attended(reply: WatchReply) -> str:
+    limit = "" if reply.ended else _say_limit([reply.rate])
+    return f"{'ended' if reply.ended else 'running'}: {format_size(reply.moved)} moved{limit}"
+
+
+def _say_limit(rates: Sequence[int | None]) -> str:
+    """Say what limit holds for all parts of a job together, if one does."""
+    known = [rate for rate in rates if rate]
+    if not known or len(known) < len(rates):
+        return ""
+    return f"; at most {format_rate(sum(known))} ({format_bit_rate(sum(known))})"
 
 
 def _parse_rate(text: str) -> int:
@@ -122,7 +148,10 @@ def _parse(command: str, arguments: Sequence[str]) -> tuple[Ticket, CommandLine,
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("ticket", metavar="ID@host:port", help="what fdtcp --detach printed")
+    printed = (
+        "what fdtcp printed, also one that runs" if command in ("status", "rate") else "what fdtcp --detach printed"
+    )
+    add("ticket", metavar="ID@host:port", help=printed)
     if command == "rate":
         add("rate", metavar="SIZE|none", help="bytes per second for each pair of hosts, within the sites' limits")
     if command == "attach":

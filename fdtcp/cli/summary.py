@@ -13,18 +13,31 @@ from fdtcp.cli.output import Log
 from fdtcp.model.job import Job
 from fdtcp.model.order import State
 from fdtcp.model.outcomes import Outcomes
+from fdtcp.model.ticket import Ticket
 from fdtcp.model.transfer import Transfer
 from fdtcp.result import Result
+from fdtcp.runner import RunningJob
 from fdtcp.units import format_bit_rate, format_duration, format_rate, format_size
 
 # The report has all of them; a log of a million lines has no reader.
 MAX_FAILURES: Final = 100
+
+# As many as are likely to be told apart; the log file has all of them.
+MAX_JOBS: Final = 4
 
 
 def greet(transfers: Sequence[Transfer], jobs: Sequence[Job], log: Log) -> None:
     """Say what is about to be done."""
     pairs = f"{jobs[0]}" if len(jobs) == 1 else f"{len(jobs)} pairs of hosts side by side"
     log.say(f"{_count(len(transfers), 'file')}, {pairs}")
+
+
+def name_jobs(jobs: Sequence[RunningJob], log: Log) -> None:
+    """Say by what names another terminal finds them."""
+    for job in jobs:
+        (log.say if len(jobs) <= MAX_JOBS else log.note)(
+            f"job {Ticket(job.id, job.job.destination)}, for fdtcp status and fdtcp rate"
+        )
 
 
 def say_failures(result: Result, log: Log) -> None:

@@ -18,7 +18,7 @@ from fdtcp.cli.arguments import CommandLine
 from fdtcp.cli.config import load_config
 from fdtcp.cli.output import Log
 from fdtcp.cli.progress import choose_display
-from fdtcp.cli.summary import greet, say_failures, sum_up
+from fdtcp.cli.summary import greet, name_jobs, say_failures, sum_up
 from fdtcp.errors import BadCopyjob, FdtError, Phase, Side, UsageError
 from fdtcp.model.copyjob import parse_copyjob
 from fdtcp.model.job import Job, group
@@ -83,6 +83,7 @@ class Run:
         except FdtError as exc:
             return fail_all(self.transfers, exc.problem(Side.CLIENT, Phase.AUTHENTICATE), began=began)
         runner = Runner(jobs, self.options, self.identity.open, contact=self.contact, on_final=self._note_final)
+        name_jobs(runner.jobs, self.log)
         with choose_display(self.log, runner.jobs) as display:
             results = runner.run(should_stop, display.look)
         seconds = time.monotonic() - began_at

@@ -1,6 +1,7 @@
-"""Tickets: what a user keeps of a detached job, `ID@host:port`.
+"""Tickets: by what a user finds a job from elsewhere, `ID@host:port`.
 
-Decides the spelling: the job's UUID and the address of the daemon that drives it, as the address is written in a Pfn.
+Decides the spelling: the job's UUID and the address of the daemon that knows it, as the address is written in a Pfn.
+That is the destination's, which drives a job that is detached.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ class Ticket:
         try:
             if match is None:
                 raise UsageError(
-                    f"{text!r} is not the id of a detached job",
-                    remedy="write ID@host:port as fdtcp --detach printed it",
+                    f"{text!r} is not the id of a job",
+                    remedy="write ID@host:port as fdtcp printed it",
                 )
             # An address is what stands between fdt:// and the path.
             return cls(match["job"], Pfn.parse(f"fdt://{match['address']}/x".encode()).address)

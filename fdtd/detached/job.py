@@ -181,7 +181,8 @@ class DetachedJob:
 
 def _show(job: RunningJob, seconds: float) -> Part:
     now = job.progress
-    return Part(job.id, now.stage.value, now.done, now.skipped, now.failed, now.total, now.moved, seconds, now.streams)
+    counts = now.done, now.skipped, now.failed, now.total, now.moved
+    return Part(job.id, now.stage.value, *counts, seconds, now.streams, rate=job.rate)
 
 
 def _show_end(job: RunningJob) -> Part:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from fdtd.operation.admin import ask_status
 from tests.helpers.clilab import CliLab, cli_lab, wait_until
 
 MB = 1_000_000
+ENDS = ((SOURCE, "zero"), (DESTINATION, "null"))
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +33,7 @@ def run(lab: CliLab, *command: object) -> subprocess.CompletedProcess[str]:
 
 def detach(lab: CliLab, rate: str) -> str:
     """Begin a job that would take days."""
-    pair = [
-        f"fdt://{lab.lab.daemons[host.name].authority}/dev/{name}"
-        for host, name in ((SOURCE, "zero"), (DESTINATION, "null"))
-    ]
+    pair = [f"fdt://{lab.lab.daemons[host.name].authority}/dev/{name}" for host, name in ENDS]
     ended = run(lab, "fdtcp", "--detach", "--zero-size", "100TB", "--rate-limit", rate, *pair)
     assert ended.returncode == 0, ended.stderr
     return ended.stdout.strip()
@@ -83,6 +82,26 @@ def test_a_users_running_job_is_hastened_and_slowed(lab: CliLab) -> None:
     assert run(lab, "fdtcp", "cancel", ticket).returncode == 0
     assert run(lab, "fdtcp", "rate", ticket, "none").returncode == 0, "a job that has ended is left as it is"
     wait_rates(lab)
+
+
+def test_a_job_that_another_terminal_drives_is_told_of_and_changed_by_its_name(lab: CliLab) -> None:
+    pair = [f"fdt://{lab.lab.daemons[host.name].authority}/dev/{name}" for host, name in ENDS]
+    command = [sys.executable, "-m", "fdtcp", "--zero-size", "100TB", "--rate-limit", "2MB", *pair]
+    with subprocess.Popen(command, env=lab.lab.environment, stdout=subprocess.PIPE, text=True) as driver:
+        try:
+            assert driver.stdout is not None
+            said = next(line for line in driver.stdout if "fdtcp rate" in line)
+            ticket = next(word for word in said.split() if "@" in word).rstrip(",")
+            wait_rates(lab, 2 * MB)
+            wait_until(lambda: "at most 2.00 MB/s" in run(lab, "fdtcp", "status", ticket).stdout, 20)
+            assert run(lab, "fdtcp", "rate", ticket, "80MB").stdout.startswith("running: ")
+            wait_rates(lab, 80 * MB)
+            assert run(lab, "fdtcp", "rate", ticket.replace(ticket[:4], "0000", 1), "1MB").returncode == 1
+        finally:
+            driver.send_signal(signal.SIGINT)
+            driver.communicate(timeout=30)
+    wait_rates(lab)
+    assert "unknown-session" in run(lab, "fdtcp", "status", ticket).stderr
 
 
 def test_an_administrators_rate_is_shared_by_the_jobs_that_run(lab: CliLab) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fdtcp.cli import config
-from fdtcp.cli.attach import COMMANDS, _say_status, main
+from fdtcp.cli.attach import COMMANDS, _say_attended, _say_status, main
+from fdtcp.contract import WatchReply
 from fdtcp.detached import FollowReply, Part
 
 TICKET = f"{'a' * 32}@127.0.0.9:1"
@@ -76,3 +78,19 @@ def test_a_status_begins_with_one_word(reply: FollowReply, words: tuple[str, ...
     assert said.startswith(words[0])
     assert all(word in said for word in words)
     assert ("acts as you" in said) == said.startswith("running")
+
+
+@pytest.mark.parametrize(
+    ("rates", "limit"), [((None,), ""), ((0,), ""), ((5_000_000, 0), ""), ((5_000_000, 3_000_000), "8.00 MB/s")]
+)
+def test_a_status_says_what_limit_holds_for_all_parts(rates: tuple[int | None, ...], limit: str) -> None:
+    parts = tuple(replace(PART, rate=rate) for rate in rates)
+    said = _say_status(FollowReply(9, 0, (), False, False, 0.0, 2.0, 60.0, parts))
+    assert (f"; at most {limit} (" in said) if limit else ("at most" not in said)
+    assert "at most" not in _say_status(FollowReply(9, 0, (), True, False, 0.0, 2.0, 60.0, parts))
+
+
+def test_a_job_of_another_terminal_is_told_of_as_far_as_its_destination_knows_it() -> None:
+    reply = WatchReply(0, (), 2_000_000, (), False, rate=1_000_000)
+    assert _say_attended(reply) == "running: 1.91 MiB moved; at most 1.00 MB/s (8.00 Mbit/s)"
+    assert _say_attended(replace(reply, ended=True)) == "ended: 1.91 MiB moved"

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import io
+from typing import NoReturn
+
+import pytest
 
 from fdtcp.cli.output import Log
-from fdtcp.cli.summary import MAX_FAILURES, greet, say_failures, sum_up
+from fdtcp.cli.summary import MAX_FAILURES, MAX_JOBS, greet, name_jobs, say_failures, sum_up
 from fdtcp.errors import Phase, Side, SourceMissing, Unreachable
 from fdtcp.model.job import group
-from fdtcp.model.order import Outcome, State, StreamProgress
+from fdtcp.model.options import Options
+from fdtcp.model.order import Outcome, Policy, State, StreamProgress
 from fdtcp.model.pfn import Pfn
 from fdtcp.model.transfer import Transfer
 from fdtcp.result import Result, collect, fail_all
-from fdtcp.runner import JobResult
+from fdtcp.runner import JobResult, Runner
 from fdtcp.stages import Stage
 from fdtcp.thirdparty import Progress
 
@@ -84,3 +88,18 @@ def test_of_very_many_failures_the_first_are_told() -> None:
 def test_a_stopped_run_says_how_much_is_unfinished() -> None:
     lines = said(result({}, 3))
     assert lines[0].startswith("stopped after 2.00 s: 3 files, 0 done, 3 unfinished")
+
+
+@pytest.mark.parametrize(("pairs", "said"), [(2, 2), (MAX_JOBS + 1, 0)])
+def test_jobs_are_named_for_other_terminals_where_they_are_few(pairs: int, said: int) -> None:
+    moves = [Transfer(Pfn.parse(b"fdt://a%d/f" % n), Pfn.parse(b"fdt://b/%d" % n)) for n in range(pairs)]
+    jobs = Runner(group(moves), Options(Policy()), refuse, contact=1.0).jobs
+    stream = io.StringIO()
+    name_jobs(jobs, Log(stream))
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == said
+    assert all(f"{job.id}@b:8444" in line for job, line in zip(jobs, lines, strict=False))
+
+
+def refuse(*_: object) -> NoReturn:
+    raise AssertionError("nothing is connected")
