@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Final, Generic, TypeVar
 
 from fdtcp.errors import Abandoned, ChecksumMismatch, Phase, Problem, ProtocolViolation, Side, StreamsLost
-from fdtcp.model.columns import Columns
+from fdtcp.model.columns import Columns, run_of
 from fdtcp.model.order import (
     Action,
     DestinationFile,
@@ -106,8 +106,11 @@ class Ledger:
         indexes, sizes = found.numbers("index"), found.numbers("size")
         if min(sizes) < 0:
             raise ProtocolViolation(f"the source says that a file has {min(sizes)} bytes")
-        for index, size in zip(indexes, sizes, strict=True):
-            self._sizes[index] = size
+        if (run := run_of(indexes)) is not None:
+            self._sizes[run] = sizes
+        else:
+            for index, size in zip(indexes, sizes, strict=True):
+                self._sizes[index] = size
         self._found += len(indexes)
         self.total_bytes += sum(sizes)
         # Chunks are cut from the list in order: what is between the first and the last is most of it, if not all.
@@ -192,12 +195,8 @@ class Ledger:
     def note_outcomes(self, outcomes: Sequence[Outcome]) -> Columns[Outcome]:
         """Take outcomes that the destination said; return those that are final and new, hearsay is kept back."""
         rows = Columns.of(Outcome, outcomes)
-        indexes = rows.numbers("index")
-        for index in indexes:
-            if not (0 <= index < self.files and self._sizes[index] != _UNKNOWN):
-                raise ProtocolViolation(f"the destination speaks of file {index}, which it was not told of")
-        sizes = self._sizes
-        if FAILED not in rows.codes("state") and rows.numbers("size") == array("q", map(sizes.__getitem__, indexes)):
+        sizes = self._sizes_of(rows.numbers("index"))
+        if FAILED not in rows.codes("state") and rows.numbers("size") == sizes:
             return self._settle(rows)
         fresh = []
         for outcome in rows:
@@ -220,6 +219,15 @@ class Ledger:
             known = cause if is_cause_better else held.problem
             fresh.append(replace(held, problem=self._refused.get(index) or known or unsaid))
         return self._settle(Columns.of(Outcome, fresh))
+
+    def _sizes_of(self, indexes: array[int]) -> array[int]:
+        """Return the sizes of files that the destination was told of.  Raises ProtocolViolation for others."""
+        if (run := run_of(indexes)) is not None and run.stop <= self.files and _UNKNOWN not in self._sizes[run]:
+            return self._sizes[run]
+        for index in indexes:
+            if not (0 <= index < self.files and self._sizes[index] != _UNKNOWN):
+                raise ProtocolViolation(f"the destination speaks of file {index}, which it was not told of")
+        return array("q", map(self._sizes.__getitem__, indexes))
 
     def _believe(self, outcome: Outcome) -> Outcome:
         """Return the outcome, unless it calls a file done that cannot be."""

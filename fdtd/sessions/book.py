@@ -27,7 +27,7 @@ from fdtcp.model.order import (
     Verdict,
 )
 from fdtcp.model.outcomes import DONE, FAILED
-from fdtd.sessions.chunks import Chunks, Said, mark, put, states_of, values_of
+from fdtd.sessions.chunks import Chunks, Said, fit, mark, put, states_of, values_of
 from fdtd.site.paths import partial_path
 
 Row = TypeVar("Row", SourceFile, DestinationFile, ReleasedFile)
@@ -68,7 +68,7 @@ class SourceBook:
         indexes = new.numbers("index")
         mark(self._states, indexes, _ASKED)
         for column in (self._sizes, self._mtimes, self._modes):
-            column.extend([0] * (len(self._states) - len(column)))
+            fit(column, self._states)
         return new
 
     def answer(self, found: Iterable[Found]) -> int:
@@ -154,7 +154,7 @@ class DestinationBook:
         indexes = new.numbers("index")
         mark(self._states, indexes, _WAITING)
         self._judged.extend(bytes(len(self._states) - len(self._judged)))
-        self._sizes.extend([0] * (len(self._states) - len(self._sizes)))
+        fit(self._sizes, self._states)
         put(self._sizes, indexes, new.numbers("size"))
         self._chunks.add(new)
         self.waiting += len(new)

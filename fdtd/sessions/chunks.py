@@ -19,8 +19,8 @@ def states_of(states: bytearray, indexes: Sequence[int]) -> bytes:
     """Return a byte for each of these files; 0 for one that was never marked."""
     if not indexes:
         return b""
-    if (run := run_of(indexes)) is not None and run.stop <= len(states):
-        return bytes(states[run])
+    if (run := run_of(indexes)) is not None:
+        return bytes(states[run]).ljust(len(indexes), b"\0")
     if min(indexes) >= 0 and max(indexes) < len(states):
         return bytes(map(states.__getitem__, indexes))
     return bytes(states[index] if 0 <= index < len(states) else 0 for index in indexes)
@@ -32,6 +32,11 @@ def mark(states: bytearray, indexes: Sequence[int], state: int) -> None:
         return
     states.extend(bytes(max(0, max(indexes) + 1 - len(states))))
     put(states, indexes, bytes([state]) * len(indexes))
+
+
+def fit(column: array[int], states: bytearray) -> None:
+    """Give each file that has a state a place in a column, too."""
+    column.frombytes(bytes(column.itemsize * (len(states) - len(column))))
 
 
 def values_of(column: array[int], indexes: Sequence[int]) -> array[int]:

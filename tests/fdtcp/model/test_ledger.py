@@ -158,6 +158,9 @@ def test_the_first_outcome_of_a_file_counts() -> None:
 def test_outcomes_of_files_that_nobody_was_told_of_are_a_violation() -> None:
     with pytest.raises(ProtocolViolation):
         ledger(1).note_outcomes([Outcome(0, State.DONE, 5)])
+    for indexes in ([2], [1, 2], [-1, 0], [0, 2]):
+        with pytest.raises(ProtocolViolation):
+            expected(2).note_outcomes([Outcome(index, State.DONE, 5) for index in indexes])
 
 
 def test_a_file_that_is_done_with_another_size_is_not_believed() -> None:

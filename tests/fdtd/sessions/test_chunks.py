@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fdtcp.model.columns import Columns
 from fdtcp.model.order import DestinationFile, Outcome, State
-from fdtd.sessions.chunks import Chunks, Said, mark, put, states_of, values_of
+from fdtd.sessions.chunks import Chunks, Said, fit, mark, put, states_of, values_of
 from tests.helpers.sessions import file
 
 
@@ -24,6 +24,10 @@ def test_a_state_that_nobody_wrote_is_0() -> None:
     mark(states, [3, 1], 2)
     assert states_of(states, [0, 1, 2, 3, 4, -1]) == b"\0\2\0\2\0\0"
     assert states_of(states, [3, 0]) == b"\2\0"
+    assert states_of(states, array("q", [2, 3, 4, 5])) == b"\0\2\0\0"
+    column = array("q")
+    fit(column, states)
+    assert list(column) == [0] * len(states)
 
 
 @given(st.lists(st.integers(0, 9), unique=True), st.booleans())
