@@ -32,6 +32,7 @@ __all__ = [
     "DestinationExists",
     "DestinationFailed",
     "DestinationFull",
+    "DestinationHangs",
     "DestinationUnwritable",
     "DestinationVanished",
     "DiskMismatch",
@@ -220,6 +221,15 @@ class SourceHangs(FdtError):
 
 
 # --- one file, at its destination ------------------------------------------------------------------------------
+
+
+class DestinationHangs(FdtError):
+    """The destination's storage did not come back from writing; what was not safe by then has failed with the job."""
+
+    code = "destination-hangs"
+    fault = Fault.SITE
+    retryable = True
+    remedy_text = "look for a mount on the destination host that hangs, then run the same command again"
 
 
 class DestinationExists(FdtError):

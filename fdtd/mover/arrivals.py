@@ -44,6 +44,12 @@ class Arrivals(dict[int, Arrival]):
         """Whether a file is expected, or was."""
         return file in self or file in self._expected or file in self._taken or file in self._settled
 
+    def path(self, file: int) -> bytes:
+        """Return where a file that is not settled shall be, and leave it as it is."""
+        known = self.get(file)
+        plain = known.file if known is not None else self._expected.get(file) or self._taken.get(file)
+        return plain.path if plain is not None else b"a file"
+
     def expect_plain(self, file: DestinationFile) -> None:
         """Expect a small file of which nothing is there."""
         self._expected[file.index] = file

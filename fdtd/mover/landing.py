@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from fdtcp.errors import DestinationExists, FdtError, Phase, Problem, Side
+from fdtcp.errors import DestinationExists, DestinationHangs, FdtError, Phase, Problem, Side
 from fdtcp.model.columns import Columns
 from fdtcp.model.order import Action, Checksum, DestinationFile, Extent, KeptPartial, Outcome, Policy, Sync
 from fdtcp.model.order import State as End
@@ -26,6 +26,7 @@ from fdtd.mover.receiver import LEAST_BLOCK_BYTES, Fate, Receiver, Reply
 from fdtd.mover.room import Room
 from fdtd.mover.streams import StreamBroken
 from fdtd.mover.sums import COMPARING_SUM, sum_of
+from fdtd.mover.turns import Turn
 from fdtd.storage.base import Committable, Destinations, Existing, Partial, Volume
 
 # Partials that a later attempt may change belong to the account alone until they are complete.
@@ -53,7 +54,7 @@ class Landing:
         self.lock = threading.Condition()
         # Taken by whoever does many short system calls in a row, a batch or an epoch: two such threads keep waking each
         # other for the interpreter's lock (docs/decisions/0010: about a fifth of the rate of small files).
-        self.turn = threading.Lock()
+        self.turn = Turn()
         self.outcomes: list[Outcome] = []
         self.done: list[Columns[Outcome]] = []  # those of sheaves
         self.kept: list[KeptPartial] = []
@@ -66,6 +67,7 @@ class Landing:
         self.on_verified: Callable[[Item, int], None] = lambda _item, _size: None
         self.on_sheaf: Callable[[Sheaf], None] = lambda _sheaf: None
         self.on_all_final: Callable[[], None] = lambda: None
+        self.on_hang: Callable[[DestinationHangs], None] = lambda _error: None
         self.discard = False
         self.destinations = destinations
         self._log = log
@@ -150,6 +152,7 @@ class Landing:
                     self._log.trouble("stream-ended", stream=number, reason="its block came on another stream")
                     self._streams[number].end()
                 if not self.lock.wait(max(0.0, deadline - time.monotonic())):
+                    self.note_hang(header.file)
                     raise StreamBroken(f"streams {sorted(rivals)} do not let go of a block")
             if fate is Fate.DISCARD:
                 return None
@@ -160,6 +163,14 @@ class Landing:
                 self.receiver.void(stream.number, header.file, header.offset)
                 self.let_go_if_final(header.file)
                 return None
+
+    def note_hang(self, file: int) -> None:
+        """Say that a thread does not come back from writing a file, though its stream has ended; call with the lock.
+
+        Nobody may write there before it is gone, and nothing can take it back.
+        """
+        name, seconds = os.fsdecode(self.receiver.arrivals.path(file)), self.policy.stall_timeout
+        self.on_hang(DestinationHangs(f"writing {name}, or what came with it: no answer for more than {seconds:.0f} s"))
 
     def written(self, stream: Rival, header: Header, value: int) -> Reply:
         """Take a block that was written and verified."""

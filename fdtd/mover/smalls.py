@@ -74,6 +74,7 @@ class Smalls:
             landing.touch()
             while arrivals.is_taken(entries) or (users and any(entry.file in users for entry in entries)):
                 if not landing.lock.wait(max(0.0, deadline - time.monotonic())):
+                    landing.note_hang(entries[0].file)
                     raise StreamBroken("another stream does not let go of a small file")
             plain: list[_Plain] = []
             others: dict[int, _Came] = {}

@@ -10,7 +10,7 @@ import os
 import time
 from typing import Final
 
-from fdtcp.errors import Abandoned, FdtError, Phase, Problem, ProtocolViolation, Side, StreamsLost
+from fdtcp.errors import Abandoned, DestinationHangs, FdtError, Phase, Problem, ProtocolViolation, Side, StreamsLost
 from fdtcp.model.columns import Columns
 from fdtcp.model.order import (
     Action,
@@ -22,6 +22,7 @@ from fdtcp.model.order import (
     Finals,
     Kept,
     Listen,
+    Order,
     Progress,
     Setup,
     SourceGone,
@@ -100,6 +101,7 @@ class Writer:
         self._told_finals_at = 0.0
         self._committer.is_last = lambda: self._last and not self._landing.has_open
         self._landing.on_all_final = control.wake
+        self._landing.on_hang = control.fail
 
     def run(self) -> Problem | None:
         """Work until the job is over; returns why it ended early, if it did."""
@@ -109,7 +111,7 @@ class Writer:
         self._keeper.start()
         problem = None
         while not self._control.is_stopping:
-            order = self._control.next_order(_FINALS_S / 2)
+            order = self._next_order()
             if isinstance(order, Expect):
                 self._expect(order)
             elif isinstance(order, Connect | Listen):
@@ -128,6 +130,15 @@ class Writer:
         return self._end(problem)
 
     # --- orders -------------------------------------------------------------------------------------------------
+
+    def _next_order(self) -> Order | None:
+        """Return the next order, if there is one.  Raises DestinationHangs, after what is done was told, and others."""
+        try:
+            return self._control.next_order(_FINALS_S / 2)
+        except DestinationHangs:
+            # What hangs cannot be waited for, nor cleaned up: what is not safe is the daemon's sweeper's business.
+            self._tell(time.monotonic(), all_of_it=True)
+            raise
 
     def _follow_rate(self, rate: int) -> None:
         self._log.event("rate", limit=rate)

@@ -75,3 +75,11 @@ def test_all_that_are_open_can_be_remembered(arrivals: Arrivals) -> None:
 def test_nobody_knows_a_file_that_was_never_expected(arrivals: Arrivals) -> None:
     with pytest.raises(KeyError):
         arrivals[4]
+
+
+def test_asking_where_a_plain_file_shall_be_leaves_it_plain(arrivals: Arrivals) -> None:
+    assert arrivals.path(3) == b"/x" and not arrivals
+    assert arrivals.take(3, 10) is FILE
+    assert arrivals.path(3) == b"/x" and not arrivals
+    assert arrivals.path(4) == b"a file"
+    assert arrivals[3].file is FILE and arrivals.path(3) == b"/x"
