@@ -5,7 +5,7 @@ thousands of files of one directory are asked for, its names tell the same.  Dec
 how long it is believed; whatever is among them is looked at as ever.
 
 What is made in the meantime is found when the file gets its name, as is what is made between a look and that
-(docs/decisions/0054).
+(docs/decisions/0056).
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ SURVEY_S: Final = 1.0
 # however many there are, and however few of the files are asked for.
 _NAMES_A_LOOK: Final = 16
 
-# 30 MB of memory.
-_MOST_NAMES: Final = 1 << 18
+# 15 MB of memory.
+_MOST_NAMES: Final = 1 << 17
 
 
 class Listing:
