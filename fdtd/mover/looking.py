@@ -104,9 +104,10 @@ class _Chunk:
     def cut(self, turn: _Turn) -> File:
         """Relieve a thread of what is behind the file that it looks at; return that file."""
         place = turn.now[0]
+        # Each time: it may have gone on to the next one just when it was relieved.
+        self.note(turn.files, turn.seen)
         if not turn.is_cut:
             turn.is_cut = True
-            self.note(turn.files[:place], turn.seen)
             self.left.extendleft(reversed(turn.files[place + 1 :]))
         return turn.files[place]
 

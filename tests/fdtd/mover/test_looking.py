@@ -184,6 +184,29 @@ def test_what_was_seen_before_a_file_that_hangs_is_not_looked_at_again(
     assert disk.looked == ["/a/first", "/b/dead", "/c/last"]
 
 
+def test_a_look_that_comes_back_as_its_thread_is_relieved_is_not_forgotten(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+
+    def clock() -> float:
+        """Tick between the end of a thread's first look and the beginning of its second one."""
+        nonlocal asked
+        if threading.current_thread().name == "look":
+            asked += 1
+            if asked == 3:  # its turn, its first look, its second one
+                looks.tick(SLOW_S)
+        return 0.0
+
+    monkeypatch.setattr("fdtd.mover.looking.time.monotonic", clock)
+    pipes = Pipes()
+    looks = Looks(disk, PATIENCE_S, pipes)
+    looks.begin(describe("/a/slow", "/b/dead"), 0.0)
+    disk.wait_asked("/b/dead")
+    looks.tick(PATIENCE_S)
+    assert pipes.answer() == {0: "", 1: "source-hangs"}
+
+
 def test_an_order_that_breaks_the_rules_ends_the_mover(disk: Disk) -> None:
     pipes = Pipes()
     looks = Looks(disk, PATIENCE_S, pipes)
