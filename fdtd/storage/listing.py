@@ -53,6 +53,13 @@ class Listing:
                 self._taken = self._read(descriptor)
         return self._taken
 
+    def drop_if_old(self) -> bool:
+        """Give back the memory of what is not believed any more; False if it still is."""
+        if time.monotonic() < self._until:
+            return False
+        self._taken = None
+        return True
+
     def add(self, name: bytes) -> None:
         """Note that there is something, from whichever thread."""
         if (taken := self._taken) is not None:

@@ -12,6 +12,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Final
 
 from fdtcp.errors import (
@@ -23,7 +24,7 @@ from fdtcp.errors import (
     PathRefused,
 )
 from fdtd.storage.base import Site, Survey
-from fdtd.storage.listing import SURVEY_S
+from fdtd.storage.listing import SURVEY_S, Listing
 from fdtd.storage.names import NAME_MAX, is_temporary, journal_of_partial, partial_name
 from fdtd.storage.paths import Directories, Directory, Prefixes
 from fdtd.storage.posix_bundle import PosixBundle
@@ -39,6 +40,9 @@ _MODE_OF_PARTIALS: Final = 0o600
 
 # What a path may end in without naming a file.
 _NO_NAMES: Final = frozenset({b"", b".", b".."})
+
+# As many directories as the files of one order can be in.
+_MOST_BARE: Final = 1000
 
 # Whoever holds the partial may commit it between our open and our lock; each turn means somebody made progress.
 _CLAIM_ATTEMPTS: Final = 10
@@ -57,6 +61,7 @@ class PosixDestinations:
         self._volumes: dict[int, FileSystem] = {}
         # Directories that are not there yet: until when that is believed, and what is known of their files.
         self._bare: dict[bytes, tuple[float, Site]] = {}
+        self._listings: dict[Listing, None] = {}  # those that may have names
 
     def look(self, path: bytes) -> Site:
         """Look at a destination; see `fdtd.storage.base.Destinations`."""
@@ -86,11 +91,23 @@ class PosixDestinations:
         try:
             site = Site(None, directory.device, _survey(directory, path), bare=True, gives_back=True)
             taken = directory.listing.taken(directory.descriptor, len(names))
+            self._forget_old(directory.listing)
             return None if taken is None else Survey(site, odd.union(taken.intersection(names)))
         except OSError as exc:
             raise destination_error(path, exc) from exc
         finally:
             self._directories.release(directory)
+
+    def _forget_old(self, fresh: Listing) -> None:
+        """Give back the memory of directories that nobody asks for any more: it may be 15 MB for each.
+
+        Two are looked at for each that comes, so all of them are, by and by.
+        """
+        self._listings[fresh] = None
+        for listing in list(islice(self._listings, 2)):
+            del self._listings[listing]
+            if not listing.drop_if_old():
+                self._listings[listing] = None  # behind the others
 
     def _find(self, above: bytes, path: bytes) -> tuple[Directory, bytes] | Site:
         """Return the directory of `path`, to be given back, and the name in it; if it is missing, what that means.
@@ -103,6 +120,8 @@ class PosixDestinations:
             return self._directories.parent_of(path)
         except FileNotFoundError:
             site = self._look_above(path)
+            if len(self._bare) >= _MOST_BARE:
+                self._bare.clear()
             self._bare[above] = (time.monotonic() + SURVEY_S, site)
             return site
         except OSError as exc:

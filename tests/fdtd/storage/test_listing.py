@@ -57,6 +57,9 @@ def test_it_is_believed_for_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert seen.taken(descriptor, 64) == {b"ours"}
         clock[0] += 0.1
         assert seen.taken(descriptor, 64) == {b"theirs"}
+        assert not seen.drop_if_old()
+        clock[0] += 1.0
+        assert seen.drop_if_old()
 
 
 def test_never_more_names_are_read_than_pay_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fdtcp.errors import DestinationBlocked, DestinationBusy, PathRefused
+from fdtd.storage.base import Site
 from fdtd.storage.names import journal_name, partial_name
 from fdtd.storage.paths import Prefixes
 from fdtd.storage.posix_destination import PosixDestinations
@@ -151,3 +154,36 @@ def test_a_survey_of_what_may_not_be_looked_at_is_an_error(destinations: PosixDe
         destinations.survey(b"/somewhere", [b"file"])
     with pytest.raises(DestinationBlocked):
         destinations.survey(os.fsencode(tmp_path / "file"), [b"file"])
+
+
+class Names(set[bytes]):
+    """A set of which one finds out whether somebody still has it."""
+
+
+def test_the_names_of_directories_that_nobody_asks_for_any_more_are_not_kept(
+    destinations: PosixDestinations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("fdtd.storage.listing.time.monotonic", lambda: clock[0])
+    read: list[weakref.ref[Names]] = []
+
+    def names(_descriptor: int, _most: int) -> Names:
+        made = Names({b"1"})
+        read.append(weakref.ref(made))
+        return made
+
+    monkeypatch.setattr("fdtd.storage.listing.list_names", names)
+    for number in range(8):
+        (tmp_path / str(number)).mkdir()
+        clock[0] += 0.3
+        for _ in range(3):
+            assert destinations.survey(os.fsencode(tmp_path / str(number)), [b"file"] * 64) is not None
+    assert len(read) == 8
+    assert 4 <= [ref() is not None for ref in read].index(True) < 8
+
+
+def test_of_many_missing_directories_not_all_are_remembered(destinations: PosixDestinations, tmp_path: Path) -> None:
+    for number in range(3000):
+        survey = destinations.survey(os.fsencode(tmp_path / f"{number}"), [b"file"])
+        assert survey is not None and survey.site.bare
+    assert sum(isinstance(one, Site) for one in gc.get_objects()) < 2000
