@@ -72,7 +72,7 @@ class Outbox:
         self._opened: dict[int, Opened] = {}
         self._over: set[int] = set()
         self._compared: set[int] = set()
-        self._unused: deque[Source] = deque()
+        self._unused: deque[tuple[int, Source]] = deque()
         self._wakers: dict[int, int] = {}  # stream: an eventfd
 
     # --- orders -------------------------------------------------------------------------------------------------
@@ -207,7 +207,6 @@ class Outbox:
                 grew = True
         if grew:
             self.wake_all()
-        self._close_unused()
 
     def note_silence(self, files: int, seconds: float) -> None:
         """Note for how long nothing was heard on a stream until so many files of batches were answered for."""
@@ -267,7 +266,14 @@ class Outbox:
         with self.lock:
             self._opened[file].users -= 1
             self._put_off_if_over(file)
-        self._close_unused()
+
+    def unused(self) -> Iterator[tuple[int, Source]]:
+        """Return what nobody needs any more, each to one thread, which closes it: that may hang as all else."""
+        while self._unused:
+            try:
+                yield self._unused.popleft()
+            except IndexError:
+                return  # another thread was faster
 
     def open_alone(self, file: int) -> Source:
         """Open a small file for one read; the caller closes it."""
@@ -308,16 +314,7 @@ class Outbox:
             return
         del self._opened[file]
         if shared.source is not None:
-            self._unused.append(shared.source)
-
-    def _close_unused(self) -> None:
-        """Close what nobody needs any more, without the lock: a file system that hangs may hang in this, too."""
-        while self._unused:
-            try:
-                source = self._unused.popleft()
-            except IndexError:
-                return  # another thread was faster
-            source.close()
+            self._unused.append((file, shared.source))
 
 
 def _is_plain(files: Columns[ReleasedFile]) -> bool:

@@ -156,6 +156,7 @@ class SendingStream:
         poll.register(waker, select.POLLIN)
         while True:
             self._hear()
+            self._close_unused()
             work = self._outbox.next(self.number) if self._machine.has_room else None
             if work is not None:
                 self._do(work)
@@ -169,6 +170,13 @@ class SendingStream:
             for descriptor, _ in poll.poll(_POLL_S * 1000):
                 if descriptor == waker:
                     os.eventfd_read(waker)
+
+    def _close_unused(self) -> None:
+        """Close sources that nobody needs any more; one that hangs in this costs the stream, and no file."""
+        for file, source in self._outbox.unused():
+            self._asking.ask(file)
+            source.close()
+            self._asking.answered()
 
     def _hear(self) -> None:
         """Take the answers that have arrived."""

@@ -100,16 +100,18 @@ def test_far_away_every_stream_carries_batches(outbox: Outbox) -> None:
     outbox.leave(2, [])
 
 
-def test_a_file_is_open_while_it_is_used_and_closed_when_it_is_finished(outbox: Outbox) -> None:
+def test_a_file_is_open_while_it_is_used_and_to_be_closed_when_it_is_finished(outbox: Outbox) -> None:
     outbox.release([ReleasedFile(1, Action.SEND)], last=True)
     source = outbox.open(1)
     assert outbox.open(1) is source
     outbox.done_with(1)
     outbox.take(Dropped(1))
+    assert list(outbox.unused()) == []
     source.facts()
     outbox.done_with(1)
-    with pytest.raises(OSError, match="Bad file"):
-        os.fstat(source.descriptor)
+    assert list(outbox.unused()) == [(1, source)]
+    assert list(outbox.unused()) == [], "it is one thread's to close"
+    source.close()
 
 
 def test_the_end_tells_what_the_file_is_now(outbox: Outbox, tmp_path: Path) -> None:
@@ -158,4 +160,5 @@ def test_an_open_that_takes_long_holds_no_other_stream_up(outbox: Outbox, monkey
     outbox.done_with(1)
     outbox.done_with(1)
     outbox.take(Dropped(1))
-    assert opened[0].descriptor == -1, "closed after its last user"
+    assert list(outbox.unused()) == [(1, opened[0])], "to be closed after its last user"
+    opened[0].close()

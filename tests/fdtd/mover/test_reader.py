@@ -248,6 +248,19 @@ def test_a_source_that_hangs_in_its_last_look_fails_alone(tmp_path: Path) -> Non
     assert outcomes[1].state is State.DONE and os.listdir(tmp_path / "to") == ["good"]
 
 
+def test_a_source_that_hangs_when_it_is_closed_costs_its_stream_and_no_file(tmp_path: Path) -> None:
+    for name in ("dead", "good"):
+        (tmp_path / name).write_bytes(os.urandom(MIB))
+    pairs = [(tmp_path / name, tmp_path / "to" / name) for name in ("dead", "good")]
+    policy = dataclasses.replace(IMPATIENT, streams=1, connect_timeout=1.0)
+    with Job(pairs, policy, reader_command=hanging(tmp_path, "close")) as job:
+        job.start()
+        assert job.writer.wait_end().problem is None
+        job.reader.wait_end()  # with a problem if the writer has gone before all its answers were heard
+        assert {outcome.state for outcome in job.writer.outcomes.values()} == {State.DONE}
+        assert "code=source-hangs" in job.reader.read_log()
+
+
 def test_a_file_system_on_which_everything_hangs_ends_the_reader(tmp_path: Path) -> None:
     pairs = [(tmp_path / f"dead{number}", tmp_path / "to" / str(number)) for number in range(8)]
     for source, _ in pairs:
