@@ -1,6 +1,7 @@
 """Compare fdtcp with its peers and with what the machine allows, side by side.
 
     python -m benchmarks [suite...] [--pairs N] [--quick] [--json F] [--svg F]
+    python -m benchmarks --join F... [--svg F]
 
 Every round runs every peer once, in an order by chance.  What is printed are medians, and ratios within the rounds; the
 JSON has every measurement.
@@ -37,6 +38,10 @@ INTERRUPTED: Final = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Hold the contests; print tables, write JSON and a picture.  Returns 0 whatever the figures are, or 130."""
     options = _parse(arguments)
+    return _join(options) if options.join else _measure(options)
+
+
+def _measure(options: argparse.Namespace) -> int:
     facts = {"network": network.enter(options.congestion or CONGESTION), **machine.facts()}
     facts["seed"] = seed = options.seed if options.seed is not None else int(time.time())
     chance = random.Random(seed)  # noqa: S311  # the order of the runs, no secret
@@ -57,19 +62,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say("interrupted; the contests that were whole:")
         code = INTERRUPTED
     facts["seconds"] = round(time.time() - began, 1)
-    standings = judge(results)
-    _tell(results, standings)
-    if options.json:
-        plain = record.encode(facts, machine.versions(packages), results.values(), standings)
-        _write(options.json, json.dumps(plain, indent=1) + "\n")
-    if options.svg:
-        title = f"fdtcp beside its peers, {time.strftime('%Y-%m-%d')}"
-        _write(options.svg, picture.draw(title, picture.subtitle_of(facts), list(results.values()), standings))
+    _conclude(options, facts, machine.versions(packages) if options.json else {}, results)
     return code
 
 
+def _join(options: argparse.Namespace) -> int:
+    """Tell of several runs as if they had been one; the machine is that of the first."""
+    results: dict[str, Result] = {}
+    versions: dict[str, str] = {}
+    facts: dict[str, str | int | float] = {}
+    for name in options.join:
+        try:
+            plain = json.loads(Path(name).read_text(encoding="utf-8"))
+            found = record.decode(plain)
+            facts = facts or plain["machine"]
+            versions |= plain["versions"]
+        except (OSError, ValueError, KeyError) as exc:
+            _say(f"{name} cannot be taken: {exc}")
+            return 1
+        for result in found:
+            results[result.name] = result
+            if len(result.labels()) > 1:
+                print(f"{format_result(result)}\n")
+    _conclude(options, facts, versions, results)
+    return 0
+
+
+def _conclude(
+    options: argparse.Namespace,
+    facts: Mapping[str, str | int | float],
+    versions: Mapping[str, str],
+    results: Mapping[str, Result],
+) -> None:
+    """Print what is about several contests; write what is to be written."""
+    standings = judge(results)
+    _tell(results, standings)
+    if options.json:
+        plain = record.encode(facts, versions, results.values(), standings)
+        _write(options.json, json.dumps(plain, indent=1) + "\n")
+    if options.svg:
+        title = f"fdtcp beside its peers, {time.strftime('%Y-%m-%d', time.localtime(float(facts['began'])))}"
+        _write(options.svg, picture.draw(title, picture.subtitle_of(facts), list(results.values()), standings))
+
+
 def _tell(results: Mapping[str, Result], standings: Sequence[Standing]) -> None:
-    """Print what is about several contests."""
     alone = [result for result in results.values() if result.labels() == [OURS]]
     if alone:
         print(f"{format_scaling(alone)}\n")
@@ -102,6 +138,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--congestion",
         help=f"of all programs (default: {CONGESTION} on loopback, the kernel's over long wires; {network.KEEP}: its)",
+    )
+    parser.add_argument(
+        "--join", metavar="F", nargs="+", help="measure nothing: tell of the JSON of several runs as one"
     )
     parser.add_argument("--seed", type=int, help="of the order of the runs")
     parser.add_argument("--json", metavar="F", help="write all measurements to this file")

@@ -1,6 +1,7 @@
 """The JSON of a run: every measurement, the machine, and how the targets stand.
 
-Decides the format: raw values first, so that whoever doubts a median can take another.
+Decides the format: raw values first, so that whoever doubts a median can take another.  What is read back are only
+these: medians and targets follow from them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any, Final
 from benchmarks.contest import Result
 from benchmarks.figures import Figure
 from benchmarks.targets import Standing
+from benchmarks.work import Measurement, Usage
 
 # Grows by one when a reader would have to change.
 FORMAT: Final = 1
@@ -31,6 +33,27 @@ def encode(
         "contests": [_encode_result(result) for result in results],
         "targets": [_encode_standing(standing) for standing in standings],
     }
+
+
+def decode(plain: Mapping[str, Any]) -> list[Result]:  # Any: plain values of JSON
+    """Return the contests of a run.  Raises ValueError for what is no such record, or one of another format."""
+    try:
+        if plain["format"] != FORMAT:
+            raise ValueError(f"format {plain['format']}, not {FORMAT}")
+        return [_decode_result(one) for one in plain["contests"]]
+    except (KeyError, TypeError) as exc:
+        raise ValueError(f"no record of a run: {exc!r}") from exc
+
+
+def _decode_result(plain: Mapping[str, Any]) -> Result:  # Any: plain values of JSON
+    figure = next(one for one in Figure if (one.title, one.unit) == (plain["figure"], plain["unit"]))
+    rounds = [{label: _decode_measurement(one) for label, one in measured.items()} for measured in plain["rounds"]]
+    return Result(plain["contest"], plain["title"], figure, rounds, dict(plain["absent"]))
+
+
+def _decode_measurement(plain: Mapping[str, Any]) -> Measurement:  # Any: plain values of JSON
+    usage = {side: Usage(**one) for side, one in plain["usage"].items()}
+    return Measurement(**{**plain, "usage": usage})
 
 
 def _encode_result(result: Result) -> dict[str, Any]:  # Any: plain values for JSON

@@ -71,6 +71,34 @@ def test_what_was_measured_before_an_interruption_is_kept(tmp_path: Path, monkey
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
 
 
+@pytest.mark.usefixtures("suite")
+def test_several_runs_are_told_of_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second, whole = (tmp_path / name for name in ("first.json", "second.json", "whole.json"))
+    assert run(tmp_path, "--size", "64KiB", "--json", str(first)) == 0
+    monkeypatch.setitem(SUITES, "ours", lambda _: iter([Contest("four", Files(4, 10), (Cp(), TarNc()))]))
+    assert run(tmp_path, "--json", str(second)) == 0
+    told = capsys.readouterr().out
+    assert main(["--join", str(first), str(second), "--json", str(whole), "--svg", str(tmp_path / "both.svg")]) == 0
+    told_again = capsys.readouterr().out
+    assert all(line in told for line in told_again.splitlines() if "GB/s" in line)
+    plain, halves = json.loads(whole.read_text()), [json.loads(one.read_text()) for one in (first, second)]
+    assert plain["contests"] == [contest for half in halves for contest in half["contests"]]
+    assert plain["machine"] == halves[0]["machine"]
+    assert (tmp_path / "both.svg").read_text().count("<svg ") == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"format": 2}', '{"format": 1, "contests": [{}]}', '{"format": 1, "contests": []}'],
+)
+def test_what_is_no_record_of_a_run_is_refused(tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "odd.json").write_text(text)
+    assert main(["--join", str(tmp_path / "odd.json")]) == 1
+    assert "odd.json cannot be taken" in capsys.readouterr().err
+
+
 def test_an_unknown_suite_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["no-such-suite"])
