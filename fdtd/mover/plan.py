@@ -8,9 +8,6 @@ stream never holds a file.  What a dead stream had not been answered for goes ba
 Where the files of a device are bounded (`fdtd.mover.devices`), streams help with one that was begun instead of
 beginning another.
 
-A file whose storage takes bytes in order only comes with a window (docs/decisions/0040): no block of it is dealt that
-ends further than that behind the first one that has not been answered for.
-
 Pure and not thread-safe: `fdtd.mover.reader` holds the lock.
 """
 
@@ -18,12 +15,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import field
 from typing import Final
 
 from fdtcp.errors import Problem, ProtocolViolation
 from fdtcp.model.order import Action, Extent
-from fdtcp.value import dataclass
+from fdtd.mover.blocks import Blocks
 from fdtd.mover.devices import ANYWHERE, Devices, Place, Waiting
 from fdtd.mover.distance import share_of
 from fdtd.mover.frames import BATCH_BYTES, MAX_BATCH_FILES, SMALL_FILE_BYTES
@@ -37,50 +33,6 @@ COMPARE_BYTES: Final = 64 << 20
 _WINDOW_BLOCKS: Final = 4
 
 
-@dataclass(slots=True)
-class _File:
-    size: int
-    cuts: Iterator[BlockWork]
-    checksum: Sum
-    returned: deque[BlockWork] = field(default_factory=deque)
-    ahead: BlockWork | None = None  # cut, but not dealt
-    unsent: int = 0  # dealt, but not yet sent
-    unanswered: int = 0  # dealt, but not yet acknowledged (end and abort included)
-    sums: dict[int, tuple[int, int]] = field(default_factory=dict)  # offset: (length, value)
-    end_dealt: bool = False
-    end_answered: bool = False
-    aborted: bool = False
-    window: int = 0
-    dealt: set[int] = field(default_factory=set)  # with a window: offsets of blocks that are not answered for
-
-    def next_block(self) -> BlockWork | None:
-        if self.window and not self._is_within():
-            return None
-        if self.returned:
-            work: BlockWork | None = self.returned.popleft()
-        else:
-            work, self.ahead = self.ahead or next(self.cuts, None), None
-        if self.window and work is not None:
-            self.dealt.add(work.offset)
-        return work
-
-    def _is_within(self) -> bool:
-        """Whether the next block, the lowest that there is, may go; the lowest of all always may."""
-        if not self.has_block():
-            return False
-        if len(self.returned) > 1:
-            self.returned = deque(sorted(self.returned, key=lambda work: work.offset))
-        work = self.returned[0] if self.returned else self.ahead
-        assert work is not None, "there is a block"
-        lowest = min(self.dealt, default=work.offset)
-        return work.offset <= lowest or work.offset + work.length <= lowest + self.window
-
-    def has_block(self) -> bool:
-        if not self.returned and self.ahead is None:
-            self.ahead = next(self.cuts, None)
-        return bool(self.returned) or self.ahead is not None
-
-
 class Plan:
     """All files that a reader was told to send, and how far each is."""
 
@@ -91,7 +43,7 @@ class Plan:
         self._block_size = block_size
         self.batch_files = MAX_BATCH_FILES  # at most
         self.shares = 0  # streams among which the end of a file is shared out (`fdtd.mover.distance`), 0: it is not
-        self._files: dict[int, _File] = {}
+        self._files: dict[int, Blocks] = {}
         self.devices = Devices(readers)
         self._fresh = Waiting()  # large files that no stream has begun
         self._begun: deque[int] = deque()  # large files that may still have blocks to deal
@@ -122,7 +74,7 @@ class Plan:
         place = self.devices.add(file, Place(place.source) if action is Action.COMPARE else place)
         if action is Action.COMPARE:
             cuts = cut(file, 0, size, COMPARE_BYTES, payload=False)
-            self._files[file] = _File(size, cuts, self._comparing)
+            self._files[file] = Blocks(size, cuts, self._comparing)
         elif size <= SMALL_FILE_BYTES and not tuple(kept):
             self._sizes[file] = size
             self._small.append(file, place)
@@ -131,9 +83,9 @@ class Plan:
             # Several blocks fit into the window, or streams would take turns.
             step = max(min(self._block_size, window // _WINDOW_BLOCKS), 1)
             cuts = cut(file, 0, size, step, payload=True)
-            self._files[file] = _File(size, cuts, self._checksum, window=window)
+            self._files[file] = Blocks(size, cuts, self._checksum, window=window)
         else:
-            self._files[file] = _File(size, self._cut_around(file, size, kept), self._checksum)
+            self._files[file] = Blocks(size, self._cut_around(file, size, kept), self._checksum)
         self._fresh.append(file, place)
 
     def add_plain(self, files: Iterable[tuple[int, int]]) -> None:
@@ -262,7 +214,7 @@ class Plan:
         entry.unanswered += 1
         return work
 
-    def _may_go_on(self, file: int, entry: _File) -> bool:
+    def _may_go_on(self, file: int, entry: Blocks) -> bool:
         devices = self.devices
         return not devices.is_bounded or (entry.has_block() and devices.begin(file, devices.place_of(file)))
 
@@ -314,7 +266,7 @@ class Plan:
         size = self._sizes.pop(file, None)
         if size is None:
             return
-        self._files[file] = _File(size, iter(()), self._checksum)
+        self._files[file] = Blocks(size, iter(()), self._checksum)
         self._return(self._files[file], [BlockWork(file, 0, size, payload=True)])
 
     def failed(self, file: int, problem: Problem) -> None:
@@ -324,7 +276,7 @@ class Plan:
         if (entry is None and not was_small) or (entry is not None and entry.aborted):
             return  # it has ended already
         # All its work is dropped; answers to what is still under way find another entry, which does not mind.
-        self._files[file] = _File(0, iter(()), self._checksum, end_dealt=True, aborted=True)
+        self._files[file] = Blocks(0, iter(()), self._checksum, end_dealt=True, aborted=True)
         self._note_over(file)
         self._aborts.append(AbortWork(file, problem))
 
@@ -363,7 +315,7 @@ class Plan:
     def _note_over(self, file: int) -> None:
         self.devices.note_over(file, self.devices.place_of(file))
 
-    def _return(self, entry: _File, works: list[BlockWork]) -> None:
+    def _return(self, entry: Blocks, works: list[BlockWork]) -> None:
         for work in works:
             entry.sums.pop(work.offset, None)
             entry.dealt.discard(work.offset)
@@ -372,7 +324,7 @@ class Plan:
         if file not in self._begun:
             self._begun.append(file)
 
-    def _is_sent(self, entry: _File) -> bool:
+    def _is_sent(self, entry: Blocks) -> bool:
         return entry.unsent == 0 and not entry.end_dealt and not entry.has_block()
 
     def _pieces(self, work: BlockWork) -> Iterator[BlockWork]:
