@@ -13,7 +13,7 @@ import os
 import select
 import time
 from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Final
 
 from fdtcp.errors import DestinationFailed, FdtError, ProtocolViolation
@@ -205,8 +205,8 @@ class ReceivingStream:
         """Move a payload into the file; returns its checksum (None: not asked for) and what the storage said."""
         direct = partial.direct_bytes if partial is not None else 0
         is_spliced = self._checksum.kind is Checksum.NONE and is_plain(self._stream) and not direct
-        if is_spliced and partial is not None and partial.descriptor >= 0:
-            return None, self._splice(header, partial)
+        if is_spliced and partial is not None and partial.descriptor >= 0 and (pipe := self._open_pipe()) is not None:
+            return None, self._splice(header, partial, pipe)
         if direct > len(self._buffer):
             self._buffer = _pages(direct)
         value = self._checksum.start
@@ -237,24 +237,27 @@ class ReceivingStream:
             start += len(piece)
         return value
 
-    def _splice(self, header: Header, partial: Partial) -> FdtError | None:
+    def _splice(self, header: Header, partial: Partial, pipe: tuple[int, int]) -> FdtError | None:
         """Move a payload from the socket into the file without copying it."""
         offset, end = header.offset, header.offset + header.length
-        error: FdtError | None = None
         while offset < end:
-            read_end, write_end = self._pipe = self._pipe or _make_pipe()
-            count = self._fill_pipe(write_end, end - offset)
-            if error is None:
-                try:
-                    for start, length, turn in _steps(partial, count):
-                        with turn:
-                            _empty_pipe(read_end, partial.descriptor, offset + start, length)
-                except OSError as exc:
-                    error = destination_error(partial.path, exc)
-            if error is not None:
+            count = self._fill_pipe(pipe[1], end - offset)
+            try:
+                for start, length, turn in _steps(partial, count):
+                    with turn:
+                        _empty_pipe(pipe[0], partial.descriptor, offset + start, length)
+            except OSError as exc:
                 self._drop_pipe()  # with what is left in it
+                self._discard(end - offset - count)
+                return destination_error(partial.path, exc)
             offset += count
-        return error
+        return None
+
+    def _discard(self, count: int) -> None:
+        while count:
+            part = self._buffer[: min(_WRITE_BYTES, count)]
+            self._fill(part, self._checksum.start)
+            count -= len(part)
 
     def _fill_pipe(self, write_end: int, most: int) -> int:
         """Take up to `most` bytes from the socket into the empty pipe; returns how many, more than none."""
@@ -276,6 +279,11 @@ class ReceivingStream:
             self._rate.wait(count)
             held += count
         return held
+
+    def _open_pipe(self) -> tuple[int, int] | None:
+        """Return an empty pipe, if the account may have another one."""
+        self._pipe = self._pipe or _make_pipe()
+        return self._pipe
 
     def _drop_pipe(self) -> None:
         pipe, self._pipe = self._pipe, None
@@ -355,10 +363,18 @@ def _steps(partial: Partial, count: int) -> Iterable[tuple[int, int, AbstractCon
     return (0, most, partial.turn), (most, count - most, nullcontext())
 
 
-def _make_pipe() -> tuple[int, int]:
-    pipe = os.pipe2(os.O_CLOEXEC)
-    fcntl.fcntl(pipe[1], fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-    return pipe
+def _make_pipe() -> tuple[int, int] | None:
+    """Return a large pipe; None where there may be none: what an account's pipes hold together is bounded (pipe(7))."""
+    with ExitStack() as stack:
+        try:
+            pipe = os.pipe2(os.O_CLOEXEC)
+            for descriptor in pipe:
+                stack.callback(os.close, descriptor)
+            fcntl.fcntl(pipe[1], fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        except OSError:
+            return None
+        stack.pop_all()
+        return pipe
 
 
 def _empty_pipe(read_end: int, descriptor: int, offset: int, count: int) -> None:

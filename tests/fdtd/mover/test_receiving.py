@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from fdtcp.model.order import Checksum, Policy, State, StreamProgress
+from fdtcp.model.order import Action, Checksum, DestinationFile, Policy, State, StreamProgress, Verdict
+from fdtd.mover.frames import HEADER_BYTES, Header, Kind, decode_header, encode_header, encode_trailer
 from fdtd.mover.landing import Landing
 from fdtd.mover.log import Log
+from fdtd.mover.preflight import Decision
 from fdtd.mover.rate import RateLimit
 from fdtd.mover.receiving import ReceivingStream
 from fdtd.storage.choose import ChosenDestinations
@@ -21,6 +25,7 @@ from tests.helpers.movers import Job
 from tests.helpers.wire import Link
 
 MIB = 1 << 20
+BLOCK_BYTES = 3 * MIB + 17
 
 
 def flip_once(at: int) -> Callable[[int, int, bytes], bytes]:
@@ -154,3 +159,73 @@ def test_a_stream_that_ended_has_given_its_buffer_back(tmp_path: Path) -> None:
         assert before and not stream._buffer
         os.close(finished)
         os.close(finish)
+
+
+@contextmanager
+def receiving(tmp_path: Path, files: int) -> Iterator[tuple[Landing, socket.socket]]:
+    """Receive blocks without a checksum, each a file; the socket is the sender's."""
+    with Prefixes([os.fsencode(tmp_path)]) as prefixes, socket.create_server(("127.0.0.1", 0)) as server:
+        landing = Landing(Policy(checksum=Checksum.NONE), ChosenDestinations(prefixes), Log())
+        for index in range(files):
+            file = DestinationFile(index, os.fsencode(tmp_path / f"to{index}"), BLOCK_BYTES, 1, 0o600, b"")
+            landing.expect(file, Decision(Verdict(index, Action.SEND)))
+        finished, finish = os.pipe()
+        with socket.create_connection(server.getsockname()) as client:
+            client.settimeout(30)
+            stream = ReceivingStream(server.accept()[0], 1, landing, finished, Log(), RateLimit(0))
+            thread = threading.Thread(target=stream.run)
+            thread.start()
+            yield landing, client
+        thread.join(30)
+        assert not thread.is_alive()
+        os.close(finished)
+        os.close(finish)
+
+
+def send_block(client: socket.socket, file: int, content: bytes) -> list[Kind]:
+    """Send a whole file; returns the answers up to the one that is about its block."""
+    client.sendall(encode_header(Header(Kind.BLOCK, 0, 0, file, 0, len(content))) + content + encode_trailer(0))
+    answers: list[Kind] = []
+    while not answers or answers[-1] is Kind.FILE_DONE:
+        answers.append(decode_header(client.recv(HEADER_BYTES, socket.MSG_WAITALL)).kind)
+    return answers
+
+
+def count_pipes() -> int:
+    """Return how many ends of pipes are open here."""
+    with os.scandir("/proc/self/fd") as found:
+        return sum(os.readlink(one.path).startswith("pipe:") for one in found if one.is_symlink())
+
+
+@pytest.mark.parametrize("what", ["os.pipe2", "fcntl.fcntl"])
+def test_where_there_may_be_no_more_pipes_bytes_are_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    content = os.urandom(BLOCK_BYTES)
+    with receiving(tmp_path, 1) as (landing, client):
+        monkeypatch.setattr(f"fdtd.mover.receiving.{what}", refuse)
+        before = count_pipes()
+        assert send_block(client, 0, content) == [Kind.ACK]
+        partial = landing.holdings[0].partial
+        assert os.pread(partial.descriptor, 2 * BLOCK_BYTES, 0) == content
+        assert count_pipes() == before
+
+
+def test_what_a_file_refuses_does_not_get_into_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.splice
+
+    def full(source: int, target: int, count: int, **options: int) -> int:
+        if os.readlink(f"/proc/self/fd/{target}").startswith(f"{tmp_path}/.to0.") and options["offset_dst"] > MIB:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(source, target, count, **options)
+
+    content = os.urandom(BLOCK_BYTES)
+    with receiving(tmp_path, 2) as (landing, client):
+        monkeypatch.setattr("fdtd.mover.receiving.os.splice", full)
+        assert send_block(client, 0, bytes(BLOCK_BYTES)) == [Kind.FILE_DONE, Kind.ACK]
+        assert send_block(client, 1, content) == [Kind.ACK]
+        assert os.pread(landing.holdings[1].partial.descriptor, 2 * BLOCK_BYTES, 0) == content
+    assert [(one.index, one.problem and one.problem.code) for one in landing.outcomes] == [(0, "destination-full")]
