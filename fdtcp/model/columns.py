@@ -35,8 +35,8 @@ Other = TypeVar("Other")
 Values = bytes | Mapping[int, Any]  # Any: what a column of other values holds is its field's business
 
 _NUMBER_BYTES: Final = 8
-# Longer ones are not remembered by `run_of`.
-_CHUNK: Final = 4096
+# Longer ones are not remembered by `run_of`; what one call tells of is shorter (`fdtcp.contract.MAX_CHUNK`).
+_CHUNK: Final = 1024
 _TYPECODES: Final[dict[type, str]] = {int: "q", float: "d"}
 
 

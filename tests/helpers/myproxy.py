@@ -14,10 +14,13 @@ import threading
 from pathlib import Path
 
 from authsvc.credentials import Credential
+from tests.helpers.daemons import wait_until
 from tests.helpers.pki import Pki
 
 HOST = "localhost"
 WITHIN_S = 30.0
+# TCP_LISTEN of the kernel, as /proc has it.
+_LISTEN = "0A"
 PROGRAMS = ("myproxy-server", "myproxy-init", "myproxy-logon")
 
 
@@ -90,11 +93,20 @@ class MyproxyServer:
                 for line in stderr:
                     self.said.append(line.rstrip())
                     if line.startswith("Starting myproxy-server"):
-                        self._note(is_ready=True)
+                        # It says so before it listens.
+                        self._note(is_ready=wait_until(self._is_listening, WITHIN_S))
                         if self._stopping.is_set():
                             self._process.kill()
             self._process.wait(WITHIN_S)
             self._note(is_ready=False)
+
+    def _is_listening(self) -> bool:
+        """Whether somebody listens on its port; a connection to find out would be the one that it serves."""
+        for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+            rows = [line.split() for line in Path(table).read_text().splitlines()[1:]]
+            if any(row[3] == _LISTEN and int(row[1].rpartition(":")[2], 16) == self.port for row in rows):
+                return True
+        return False
 
     def _note(self, *, is_ready: bool) -> None:
         with self._changed:
