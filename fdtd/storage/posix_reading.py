@@ -38,12 +38,8 @@ class PosixReading:
 
     def look(self, path: bytes) -> Look | None:
         """Look at a file without opening it; see `fdtd.storage.base.Reading`."""
-        above, _, name = path.rpartition(b"/")
-        try:
-            directory = self._open[above]
-        except KeyError:
-            directory = self._enter(above, path)
-        if directory is None or not self._directories.is_allowed(path):
+        directory, name = self._find(path)
+        if directory is None:
             return None
         try:
             status = os.stat(name, dir_fd=directory.descriptor, follow_symlinks=False)
@@ -61,12 +57,8 @@ class PosixReading:
 
     def read(self, path: bytes, view: memoryview) -> Seen | None:
         """Fill `view` with a whole file; see `fdtd.storage.base.Reading`."""
-        above, _, name = path.rpartition(b"/")
-        try:
-            directory = self._open[above]
-        except KeyError:
-            directory = self._enter(above, path)
-        if directory is None or not self._directories.is_allowed(path):
+        directory, name = self._find(path)
+        if directory is None:
             return None
         try:
             descriptor = os.open(name, OPEN_FILE, dir_fd=directory.descriptor)
@@ -90,6 +82,15 @@ class PosixReading:
             if directory is not None:
                 self._directories.release(directory)
         self._open.clear()
+
+    def _find(self, path: bytes) -> tuple[Directory | None, bytes]:
+        """Return the open directory of a file, None if the file is not for us, and the name in it."""
+        above, _, name = path.rpartition(b"/")
+        try:
+            directory = self._open[above]
+        except KeyError:
+            directory = self._enter(above, path)
+        return directory if self._directories.is_allowed(path) else None, name
 
     def _enter(self, above: bytes, path: bytes) -> Directory | None:
         """Look up the directory of `path`, for this file and all that follow."""
