@@ -13,8 +13,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.data import DISK, Files, Places, check, clear, find_memory, laid_out, warm
+from benchmarks.data import DISK, Files, Places, check, clear, laid_out, warm
 from benchmarks.figures import Figure
+from benchmarks.memory import find_memory
 from benchmarks.metering import CommandFailed
 from benchmarks.peers.base import Peer
 from benchmarks.ratios import Estimate, estimate, ratio_of
@@ -115,7 +116,7 @@ def _run(peer: Peer, work: Work, kind: Files | Flow) -> Measurement:
     if not isinstance(work, Copy):
         return peer.run(work)
     try:
-        find_memory(work)
+        find_memory(work.size)
         if isinstance(kind, Files) and kind.source == DISK:
             warm(work)
         measurement = peer.run(work)

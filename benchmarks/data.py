@@ -5,7 +5,6 @@ Decides how a source gets into the page cache and that its content cannot be com
 
 from __future__ import annotations
 
-import mmap
 import os
 import shutil
 import tempfile
@@ -17,11 +16,7 @@ from typing import Final
 
 from benchmarks.metering import CommandFailed
 from benchmarks.work import Copy
-from fdtcp.units import GIB, MIB, format_size
-
-# Beside the copy itself something has to be left for everybody, and a little more than the copy is used.
-_LEFT_BYTES: Final = 2 * GIB
-_MORE: Final = 1.125
+from fdtcp.units import MIB, format_size
 
 # Pieces of this size are written, and each differs from all others.
 _PIECE: Final = MIB
@@ -83,18 +78,6 @@ def laid_out(files: Files, places: Places) -> Iterator[Copy]:
             if files.source == DISK:
                 _sync(source / name)
         yield Copy(source, destination, names, files.count * files.size, files.is_durable)
-
-
-def find_memory(copy: Copy) -> None:
-    """Take as much memory as a copy needs, and give it back.
-
-    Under a hypervisor that takes back what was free for some seconds, memory has to be found anew when it is written
-    for the first time: that costs as much as two copies, not each time and not everybody.
-    """
-    free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
-    size = min(int(copy.size * _MORE), free - _LEFT_BYTES)
-    if size > 0:
-        mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE).close()
 
 
 def warm(copy: Copy) -> None:

@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-import mmap
 import os
 import random
-import resource
 from pathlib import Path
 
 import pytest
 
 from benchmarks.contest import Contest, hold
-from benchmarks.data import DISK, Files, Places, _is_cached, find_memory, laid_out, warm
+from benchmarks.data import DISK, Files, Places, _is_cached, laid_out, warm
 from benchmarks.metering import CommandFailed
 from benchmarks.peers.base import Peer
 from benchmarks.work import WHOLE_COMMAND, Copy, Measurement, Work
@@ -133,17 +131,3 @@ def test_what_has_left_the_page_cache_is_read_again(places: Places) -> None:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
             warm(copy)
             assert _is_cached(file.fileno())
-
-
-def test_memory_is_found_and_given_back(places: Places) -> None:
-    with laid_out(Files(2, 4 << 20), places) as copy:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        find_memory(copy)
-        assert (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) * mmap.PAGESIZE >= copy.size
-
-
-def test_no_more_memory_is_taken_than_is_free(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mmap, "mmap", lambda *_args, **_kwargs: pytest.fail("memory was taken"))
-    monkeypatch.setattr(os, "sysconf", lambda name: mmap.PAGESIZE if name == "SC_PAGE_SIZE" else 1)
-    with laid_out(Files(1, 1 << 20), places) as copy:
-        find_memory(copy)
