@@ -39,22 +39,12 @@ class Comparing:
             landing.touch()
             if not landing.receiver.may_compare(header.file, header.offset, header.length):
                 return None
-            try:
-                existing = landing.open_existing(header.file)
-            except FdtError as exc:
-                landing.fail(header.file, exc.problem(Side.DESTINATION, Phase.VERIFY))
-                return None
-            landing.users[header.file] = landing.users.get(header.file, 0) + 1
-            return existing
+            file = landing.receiver.arrivals[header.file].file
+        return landing.use_existing(file)
 
     def end(self, file: int) -> None:
         """Give back what `begin` gave."""
-        landing = self._landing
-        with landing.lock:
-            landing.users[file] -= 1
-            if not landing.users[file]:
-                del landing.users[file]
-            landing.let_go_if_final(file)
+        self._landing.unuse(file)
 
     def is_same(self, header: Header, value: int) -> Reply:
         """Take a SUM that is equal to our own."""

@@ -1,25 +1,27 @@
 """Where blocks land: the receiver's decisions carried out on partials.
 
-Decides nothing about the protocol (`receiver` does); owns the lock that makes the receiver safe for threads, the open
-partials, and the outcomes.  A partial is closed only when no stream owns a block of it and it is in nobody's hands.
+Decides nothing about the protocol (`receiver` does), nor who opens and closes what (`custody`); owns the lock that
+makes both safe for threads, and the outcomes.  A partial is closed only when no stream owns a block of it and it is in
+nobody's hands.
 """
 
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Protocol
 
-from fdtcp.errors import DestinationExists, DestinationHangs, FdtError, Phase, Problem, Side
+from fdtcp.errors import DestinationHangs, FdtError, Phase, Problem, Side
 from fdtcp.model.columns import Columns
-from fdtcp.model.order import Action, Checksum, DestinationFile, Extent, KeptPartial, Outcome, Policy, Sync
+from fdtcp.model.order import Action, Checksum, DestinationFile, Extent, Outcome, Policy, Sync
 from fdtcp.model.order import State as End
 from fdtd.mover.arrival import Arrival, State
 from fdtd.mover.commit import Item, Sheaf
+from fdtd.mover.custody import Custody
 from fdtd.mover.frames import SMALL_FILE_BYTES, Header
 from fdtd.mover.holding import Holding
+from fdtd.mover.latch import Latch
 from fdtd.mover.log import Log
 from fdtd.mover.preflight import Decision
 from fdtd.mover.receiver import LEAST_BLOCK_BYTES, Fate, Receiver, Reply
@@ -28,9 +30,6 @@ from fdtd.mover.streams import StreamBroken
 from fdtd.mover.sums import COMPARING_SUM, sum_of
 from fdtd.mover.turns import Turn
 from fdtd.storage.base import Committable, Destinations, Existing, Partial, Volume
-
-# Partials that a later attempt may change belong to the account alone until they are complete.
-_PARTIAL_MODE: Final = 0o600
 
 
 class Rival(Protocol):
@@ -51,13 +50,12 @@ class Landing:
         self.comparing = COMPARING_SUM
         self.receiver = Receiver(self.checksum, self.comparing, min(LEAST_BLOCK_BYTES, policy.block_size))
         # Held to use anything here; it may be taken again by the thread that has it.
-        self.lock = threading.Condition()
+        self.lock = Latch()
         # Taken by whoever does many short system calls in a row, a batch or an epoch: two such threads keep waking each
         # other for the interpreter's lock (docs/decisions/0010: about a fifth of the rate of small files).
         self.turn = Turn()
         self.outcomes: list[Outcome] = []
         self.done: list[Columns[Outcome]] = []  # those of sheaves
-        self.kept: list[KeptPartial] = []
         self.is_all_sent = False  # the reader has said so
         self.open_files = 0  # expected files whose outcome is not decided
         self.waiting = 0  # of these, the ones that still wait for bytes
@@ -71,10 +69,10 @@ class Landing:
         self.discard = False
         self.destinations = destinations
         self._log = log
-        self.holdings: dict[int, Holding] = {}
-        self.existing: dict[int, Existing] = {}
         self._streams: dict[int, Rival] = {}
-        self.users: dict[int, int] = {}  # file: threads that use what is open for it, outside of a block
+        self.custody = Custody(self.lock, policy, destinations, log)
+        self.custody.on_hang = self.note_hang
+        self.holdings, self.users, self.kept = self.custody.holdings, self.custody.users, self.custody.kept
 
     # --- what is expected ---------------------------------------------------------------------------------------
 
@@ -156,21 +154,27 @@ class Landing:
                     raise StreamBroken(f"streams {sorted(rivals)} do not let go of a block")
             if fate is Fate.DISCARD:
                 return None
-            try:
-                return self._holding(header.file).partial
-            except FdtError as exc:
+            if (holding := self.custody.ready(header.file)) is not None:
+                return holding.partial
+            expected = self.receiver.arrivals[header.file].file
+        try:
+            return self.custody.open_partial(expected).partial
+        except FdtError as exc:
+            with self.lock:
                 self.fail(header.file, exc.problem(Side.DESTINATION, Phase.TRANSFER))
                 self.receiver.void(stream.number, header.file, header.offset)
                 self.let_go_if_final(header.file)
-                return None
+            return None
 
-    def note_hang(self, file: int) -> None:
+    def note_hang(self, file: int) -> DestinationHangs:
         """Say that a thread does not come back from writing a file, though its stream has ended; call with the lock.
 
         Nobody may write there before it is gone, and nothing can take it back.
         """
         name, seconds = os.fsdecode(self.receiver.arrivals.path(file)), self.policy.stall_timeout
-        self.on_hang(DestinationHangs(f"writing {name}, or what came with it: no answer for more than {seconds:.0f} s"))
+        error = DestinationHangs(f"writing {name}, or what came with it: no answer for more than {seconds:.0f} s")
+        self.on_hang(error)
+        return error
 
     def written(self, stream: Rival, header: Header, value: int) -> Reply:
         """Take a block that was written and verified."""
@@ -209,15 +213,34 @@ class Landing:
         """Take a FILE_END; `apply` hands it to the receiver."""
         with self.lock:
             arrival = self.receiver.arrival(file)
+            # Of an empty file no SUM has opened it.
+            is_unopened = arrival.action is Action.COMPARE and arrival.is_open and not arrival.file.size
+        if is_unopened and self.use_existing(arrival.file) is not None:
+            self.unuse(file)
+        with self.lock:
             reply = apply()
-            if arrival.action is Action.COMPARE and arrival.state is State.VERIFIED and arrival.told is None:
-                try:
-                    self.open_existing(file)  # an empty file: no SUM has opened it
-                except FdtError as exc:
-                    self.fail(file, exc.problem(Side.DESTINATION, Phase.VERIFY))
-                    return Reply.DROP
             self.follow(file)
             return reply
+
+    def use_existing(self, file: DestinationFile) -> Existing | None:
+        """Return what exists, open until `unuse`; None if the file has failed over it."""
+        with self.lock:
+            self.custody.use(file.index)
+        existing = None
+        try:
+            existing = self.custody.open_existing(file)
+        except FdtError as exc:
+            self.fail(file.index, exc.problem(Side.DESTINATION, Phase.VERIFY))
+        finally:
+            if existing is None:
+                self.unuse(file.index)
+        return existing
+
+    def unuse(self, file: int) -> None:
+        """Note that a user of what is open for a file is one no more."""
+        with self.lock:
+            self.custody.unuse(file)
+            self.let_go_if_final(file)
 
     def fail(self, file: int, problem: Problem) -> None:
         """Decide that a file failed, unless its outcome is decided already.  Raises ProtocolViolation.
@@ -268,7 +291,7 @@ class Landing:
                 arrival = self.receiver.arrivals[item.file]
                 self.holdings.pop(item.file, None)
                 if item.file not in self.users:  # else another stream still reads what exists: it closes it
-                    self.existing.pop(item.file, None)
+                    self.custody.existing.pop(item.file, None)
                     unused.append(item)
                 if error is None:
                     self.receiver.finish(item.file)
@@ -301,27 +324,6 @@ class Landing:
 
     # --- called with the lock --------------------------------------------------------------------------
 
-    def _holding(self, file: int) -> Holding:
-        if (holding := self.holdings.get(file)) is None:
-            expected = self.receiver.arrivals[file].file
-            partial = self.destinations.claim(expected.path, _PARTIAL_MODE, journal=True)
-            holding = self.holdings[file] = Holding(expected, partial)
-        if word := holding.reserve(self.policy.direct):
-            self._log.event(word, file=file)
-        return holding
-
-    def open_existing(self, file: int) -> Existing:
-        """Return what exists, open.  Raises FdtError."""
-        if (existing := self.existing.get(file)) is None:
-            expected = self.receiver.arrivals[file].file
-            existing = self.existing[file] = self.destinations.open_existing(expected.path)
-            # It may have grown since pre-flight: only as many bytes as the source has would be compared.
-            if (size := existing.facts().size) != expected.size:
-                raise DestinationExists(
-                    f"{os.fsdecode(expected.path)} exists with {size} bytes, the source has {expected.size}"
-                )
-        return existing
-
     def follow(self, file: int) -> None:
         """Do what the receiver's decision about a file asks for."""
         arrival = self.receiver.arrivals[file]
@@ -331,7 +333,7 @@ class Landing:
             arrival.told = State.VERIFIED
             self.waiting -= 1
             partial: Committable = (
-                self.existing[file] if arrival.action is Action.COMPARE else self.holdings[file].partial
+                self.custody.existing[file] if arrival.action is Action.COMPARE else self.holdings[file].partial
             )
             alone = self.policy.sync is Sync.FILE or not partial.volume.is_shared
             self.room.enter(1, alone=alone)
@@ -370,15 +372,5 @@ class Landing:
         arrival = self.receiver.arrivals[file]
         if arrival.state is not State.FINAL or arrival.owned or file in self.users:
             return
-        if (existing := self.existing.pop(file, None)) is not None:
-            existing.close()
-        holding = self.holdings.get(file)
-        if holding is None or not holding.busy.acquire(blocking=False):
-            return  # whoever holds it calls again
-        del self.holdings[file]
         code = arrival.problem.code if arrival.problem is not None else ""
-        kept = holding.let_go(code, may_keep=self.policy.keep_partials and not self.discard)
-        holding.busy.release()  # who waits for it finds that it is not here any more
-        if kept is not None:
-            self.kept.append(kept)
-        self.lock.notify_all()
+        self.custody.let_go(file, code, may_keep=self.policy.keep_partials and not self.discard)

@@ -153,7 +153,8 @@ class Directories:
     def __init__(self, prefixes: Prefixes, new_mode: int = 0o755) -> None:
         self._prefixes = prefixes
         self._new_mode = new_mode
-        self._lock = threading.Lock()
+        self._lock = threading.Condition(threading.Lock())
+        self._making: set[tuple[int, tuple[bytes, ...]]] = set()
         self._open: OrderedDict[tuple[int, tuple[bytes, ...]], Directory] = OrderedDict()
         self._recent: dict[bytes, Directory] = {}  # by what stands before the last slash of a path
 
@@ -190,14 +191,11 @@ class Directories:
     def nearest_above(self, path: bytes) -> Directory:
         """Return the nearest existing directory above `path`, to be given back.  Raises PathRefused, OSError."""
         top, parts = self._prefixes.locate(path)
-        with self._lock:
-            for length in range(len(parts) - 1, -1, -1):
-                try:
-                    directory = self._directory(top, parts[:length], make=False)
-                except FileNotFoundError:
-                    continue
-                directory.users += 1
-                return directory
+        for length in range(len(parts) - 1, -1, -1):
+            try:
+                return self._found(top, parts[:length])
+            except FileNotFoundError:
+                continue
         raise FileNotFoundError(2, "the prefix itself has vanished", path)
 
     def release(self, directory: Directory) -> None:
@@ -232,12 +230,12 @@ class Directories:
         """
         key = (top, parts)
         with self._lock:
-            if (directory := self._open.get(key)) is not None:
-                self._open.move_to_end(key)
-                directory.users += 1
+            if (directory := self._known(key)) is not None:
                 return directory
         opened = Directory(key, open_beneath(top, b"/".join(parts) or b".", _OPEN_DIRECTORY), None)
         with self._lock:
+            # Who has just made it knows what is still owed for its name.
+            self._wait_made(key)
             first = self._open.setdefault(key, opened)
             first.users += 1
         if first is not opened:
@@ -245,29 +243,51 @@ class Directories:
         return first
 
     def _made(self, top: int, parts: tuple[bytes, ...]) -> Directory:
-        """Return a directory, in use, that is made if it is missing.  Raises OSError."""
-        with self._lock:
-            directory = self._directory(top, parts, make=True)
-            directory.users += 1
-            return directory
+        """Return a directory, in use, that is made if it is missing.  Raises OSError.
 
-    def _directory(self, top: int, parts: tuple[bytes, ...], make: bool) -> Directory:
+        Without the lock, as `_found`; but one thread at a time for each of them.
+        """
         key = (top, parts)
-        if (directory := self._open.get(key)) is not None:
-            self._open.move_to_end(key)
-            return directory
+        with self._lock:
+            self._wait_made(key)
+            if (directory := self._known(key)) is not None:
+                return directory
+            self._making.add(key)
         made_in = None
         try:
-            descriptor = open_beneath(top, b"/".join(parts) or b".", _OPEN_DIRECTORY)
-        except FileNotFoundError:
-            if not make or not parts:
-                raise
-            made_in = self._directory(top, parts[:-1], make)
-            descriptor = self._make(made_in, parts[-1])
-            made_in.users += 1  # for as long as it lives: its sync is still owed
-        directory = Directory(key, descriptor, made_in)
-        self._open[key] = directory
+            try:
+                descriptor = open_beneath(top, b"/".join(parts) or b".", _OPEN_DIRECTORY)
+            except FileNotFoundError:
+                if not parts:
+                    raise
+                made_in = self._made(top, parts[:-1])  # in use for as long as it lives: its sync is still owed
+                descriptor = self._make(made_in, parts[-1])
+            made = Directory(key, descriptor, made_in)
+        except BaseException:
+            if made_in is not None:
+                self.release(made_in)
+            with self._lock:
+                self._making.discard(key)
+                self._lock.notify_all()
+            raise
+        with self._lock:
+            self._making.discard(key)
+            self._lock.notify_all()
+            self._open[key] = made
+            made.users += 1
+        return made
+
+    def _known(self, key: tuple[int, tuple[bytes, ...]]) -> Directory | None:
+        """Return a directory that is open, in use; call with the lock."""
+        if (directory := self._open.get(key)) is not None:
+            self._open.move_to_end(key)
+            directory.users += 1
         return directory
+
+    def _wait_made(self, key: tuple[int, tuple[bytes, ...]]) -> None:
+        """Wait while another thread makes a directory, as for the system call that it is in; call with the lock."""
+        while key in self._making:
+            self._lock.wait()
 
     def _make(self, parent: Directory, name: bytes) -> int:
         try:

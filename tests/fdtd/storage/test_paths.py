@@ -122,6 +122,51 @@ def test_a_directory_that_hangs_holds_up_nobody_else(
     directories.release(found[0])
 
 
+def test_a_directory_that_hangs_while_it_is_made_holds_up_nobody_else(
+    directories: Directories, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, release = threading.Event(), threading.Event()
+    mkdir = os.mkdir
+
+    def hang(name: bytes, mode: int, *, dir_fd: int) -> None:
+        mkdir(name, mode, dir_fd=dir_fd)
+        if name == b"dead":
+            entered.set()
+            assert release.wait(30)
+
+    monkeypatch.setattr(os, "mkdir", hang)
+    found: list[Directory] = []
+
+    def make() -> None:
+        found.append(directories.parent_of(os.fsencode(tmp_path / "dead/x"), make=True)[0])
+
+    def find() -> None:
+        found.append(directories.parent_of(os.fsencode(tmp_path / "dead/x"))[0])
+
+    threads = [threading.Thread(target=make), threading.Thread(target=make), threading.Thread(target=find)]
+    threads[0].start()
+    assert entered.wait(30)
+    for thread in threads[1:]:
+        thread.start()
+    directories.release(directories.parent_of(os.fsencode(tmp_path / "good/x"), make=True)[0])
+    release.set()
+    for thread in threads:
+        thread.join(30)
+    # All have the one whose maker knows that its own name is not safe yet.
+    assert len(found) == 3 and len(set(map(id, found))) == 1 and found[0].made_in is not None
+    for directory in found:
+        directories.release(directory)
+
+
+def test_a_directory_that_cannot_be_made_leaves_nothing_open(directories: Directories, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    before = open_descriptors()
+    for _ in range(2):
+        with pytest.raises(NotADirectoryError):
+            directories.parent_of(os.fsencode(tmp_path / "file/sub/x"), make=True)
+    assert open_descriptors() - before <= 1
+
+
 def test_a_removed_directory_is_found_anew_once_it_is_forgotten(directories: Directories, tmp_path: Path) -> None:
     before = open_descriptors()
     path = os.fsencode(tmp_path / "d/file")
