@@ -3,7 +3,8 @@
 Decides what hand-tuned means: iperf3 is tried with several numbers of streams, and the best of them takes part.  fdtcp
 moves what that one would move in the same time, so that both begin as slowly.  Both hosts are network namespaces
 (tests/helpers/wan.py) with a wire in user space of 1 Gbit/s and 50 ms of queue between them; the daemons run in the
-namespaces, and fdtcp beside the source; commands go over a short wire.
+namespaces, and fdtcp beside the source; commands go over a short wire.  It takes part both ways round: who connects
+shall make no difference.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from benchmarks.contest import Contest
 from benchmarks.peers.fdt import Fdtcp
 from benchmarks.peers.flows import Iperf3
+from benchmarks.targets import OURS
 from benchmarks.work import Flow
 from fdtcp.cli.lab import LabHost
 from tests.helpers.wan import NETWORK, End, Wan
@@ -34,6 +36,7 @@ def over_wire(
         peers = (
             Iperf3(f"iperf3 -P {best}", hosts=hosts, streams=best, congestion=congestion),
             Fdtcp(options=options, hosts=hosts, networks=NETWORK),
+            Fdtcp(f"{OURS} --reverse", (*options, "--reverse"), hosts=hosts, networks=NETWORK),
         )
         work = Flow(0, int(rates[best] * seconds), seconds)
         yield Contest(name_of(rtt_s, loss), work, peers)

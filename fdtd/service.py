@@ -268,6 +268,7 @@ class Service:
         if len(addresses) > MAX_ADDRESSES:
             raise OptionRefused(f"{len(addresses)} data addresses; at most {MAX_ADDRESSES} are allowed")
         policy = self._settings.limits.apply(wanted)
+        self._settings.limits.reverse.check(key.side, key.account, is_wanted=policy.reverse)
         if not self._settings.keep_partials:
             policy = replace(policy, keep_partials=False)
         chosen = data_addresses(self._settings.data.interfaces, addresses)

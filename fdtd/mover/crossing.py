@@ -43,6 +43,7 @@ class Crossing(Generic[S]):
         self._door: Door[S] | None = None
         self._lanes: Lanes[S] | None = None
         self._pairs = 1  # of data addresses
+        self._wanted = 0  # streams, by the word of a reader that listens
         self._is_encrypted = False
         sides = (Side.SOURCE, Side.DESTINATION)
         self._near_side, self._far_side = sides if setup.role is Role.READER else sides[::-1]
@@ -90,6 +91,13 @@ class Crossing(Generic[S]):
         round_trip_s = self.roster.round_trip_s
         return None if round_trip_s is None else spread_over(round_trip_s, os.cpu_count() or 1)
 
+    def want(self, streams: int) -> None:
+        """Take the word of a reader that listens on how many streams there should be: it sees what they meet."""
+        if self._lanes is not None and streams > self._wanted:
+            self._wanted = streams
+            self._log.event("more-streams-wanted", streams=streams)
+            self._control.wake()
+
     def open_more(self, spread: Spread | None, wants: Callable[[int], bool]) -> None:
         """Have as many streams as suit the path, if it is us who connects; see `Lanes.open`."""
         if self._lanes is None:
@@ -97,7 +105,7 @@ class Crossing(Generic[S]):
         wanted = self._policy.streams or 1
         if spread is not None and not self._policy.streams:
             # Several data interfaces are there to be used.
-            wanted = min(max(spread.streams, self._pairs), self._policy.most_streams)
+            wanted = min(max(spread.streams, self._pairs, self._wanted), self._policy.most_streams)
         self._lanes.open(wanted, wants)
 
     def replace(self, stream: S) -> None:

@@ -79,6 +79,7 @@ class Kind(IntEnum):
     NAK = 10  # L: its bytes must be sent again
     FILE_DONE = 11  # L: send no more of this file
     BYE = 12  # both: nothing follows
+    STREAMS = 13  # from the reader: how many there should be, for a writer that opens them
 
 
 class Header(NamedTuple):

@@ -65,6 +65,7 @@ class Landing:
         self.on_verified: Callable[[Item, int], None] = lambda _item, _size: None
         self.on_sheaf: Callable[[Sheaf], None] = lambda _sheaf: None
         self.on_all_final: Callable[[], None] = lambda: None
+        self.on_streams: Callable[[int], None] = lambda _wanted: None
         self.on_hang: Callable[[DestinationHangs], None] = lambda _error: None
         self.discard = False
         self.destinations = destinations

@@ -62,6 +62,7 @@ class Outbox:
         self.lock = threading.Lock()
         self.finished_files = 0
         self.is_dismissed = False  # the writer wants nothing more
+        self.streams_wanted = 0  # of the writer, if it is the one that opens them; 0: it decides by itself
         self._plan = Plan(self.checksum, self.comparing, policy.block_size, policy.readers)
         self._portions = Portions(policy.stall_timeout * _PART, _FIRST, MAX_BATCH_FILES)
         self._plan.batch_files = self._portions.files
@@ -137,6 +138,11 @@ class Outbox:
         with self.lock:
             self._batch_streams = spread.batch_streams
             self._plan.shares = spread.shares
+
+    def ask_for_streams(self, wanted: int) -> None:
+        """Let the streams tell a writer that opens them how many there should be."""
+        self.streams_wanted = wanted
+        self.wake_all()
 
     # --- streams ------------------------------------------------------------------------------------------------
 

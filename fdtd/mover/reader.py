@@ -115,14 +115,16 @@ class Reader:
         if spread is not None and spread is not self._spread:
             self._spread = spread
             self._outbox.spread(spread)
+            if spread.is_far and not self._crossing.is_connecting and not self._policy.streams:
+                self._outbox.ask_for_streams(min(spread.streams, self._policy.most_streams))
 
     def _grow(self, spread: Spread, now: float) -> Spread:
         """Return how the job spreads now that its streams have carried something.
 
-        Only if it is us who open streams: a writer that connects does not see what is lost on the way to it.
+        It is for us to say, also where the writer opens the streams: it does not see what is lost on the way to it.
         """
         roster = self._crossing.roster
-        if not self._crossing.is_connecting or not spread.is_far or roster.entered < spread.streams:
+        if not spread.is_far or roster.entered < spread.streams:
             return spread
         wanted = self._growth.wanted(now, spread.streams, roster.progress()[0], roster.paths())
         if wanted == spread.streams:

@@ -171,6 +171,8 @@ class ReceivingStream:
         elif header.kind is Kind.BYE:
             self.said_bye = self._landing.is_all_sent = True
             return False
+        elif header.kind is Kind.STREAMS:
+            self._landing.on_streams(header.file)
         else:
             raise ProtocolViolation(f"a {header.kind.name} from the sender")
         return True

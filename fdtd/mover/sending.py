@@ -84,6 +84,7 @@ class SendingStream:
         self._batch = memoryview(bytearray(BATCH_BYTES))
         self._heard = time.monotonic()
         self._asking = Asking()
+        self._wanted = 0  # streams, as we have told the writer
         self._full_at = 0.0  # when the network was last seen to take nothing more
 
     def run(self) -> bool:
@@ -157,6 +158,7 @@ class SendingStream:
         while True:
             self._hear()
             self._close_unused()
+            self._ask_for_streams()
             work = self._outbox.next(self.number) if self._machine.has_room else None
             if work is not None:
                 self._do(work)
@@ -170,6 +172,12 @@ class SendingStream:
             for descriptor, _ in poll.poll(_POLL_S * 1000):
                 if descriptor == waker:
                     os.eventfd_read(waker)
+
+    def _ask_for_streams(self) -> None:
+        """Tell a writer that opens the streams how many there should be; every stream does, for any may break."""
+        if (wanted := self._outbox.streams_wanted) != self._wanted:
+            self._wanted = wanted
+            send_all(self._stream, encode_header(Header(Kind.STREAMS, file=wanted)))
 
     def _close_unused(self) -> None:
         """Close sources that nobody needs any more; one that hangs in this costs the stream, and no file."""

@@ -92,6 +92,7 @@ class Writer:
         self._rate = RateLimit(setup.policy.rate_limit, WRITERS_BURST_S)
         control.on_rate = self._follow_rate
         self._crossing = Crossing(setup, control, self._make_stream, self._is_in_vain, log)
+        self._landing.on_streams = self._crossing.want
         # Readable once nothing more is wanted; it wakes all streams, so nobody reads it.
         self._finished, self._finish = os.pipe2(os.O_CLOEXEC)
         self._last = False  # whether all files are known

@@ -18,7 +18,7 @@ from authsvc.siterules import site_rules
 from fdtcp.errors import BadSettings
 from fdtcp.model.order import Mapped
 from fdtcp.settings import Sections, load_settings, parse_absolute
-from fdtd.site.limits import BOUNDS, Choice, EncryptLimit, Limit, Limits
+from fdtd.site.limits import BOUNDS, Choice, EncryptLimit, Limit, Limits, ReverseLimit
 from fdtd.site.memory import parse_memory
 from fdtd.storage.mapping import parse_backend
 
@@ -123,6 +123,10 @@ overridable = boolean(default=yes)
 [[encrypt]]
 default = option("off", "on", "required", default="off")
 overridable = boolean(default=yes)
+[[reverse]]
+source = option("allowed", "refused", "required", default="allowed")
+destination = option("allowed", "refused", "required", default="allowed")
+accounts = string_list(default=list())
 """.strip().splitlines()
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -289,8 +293,10 @@ def _check_whole(settings: Settings, path: str) -> None:
             raise BadSettings(f"{path}: [paths] {name}: at least one directory is needed; / allows all")
     for part in fields(Limits):
         option = part.name
-        limit: Limit | Choice = getattr(settings.limits, option)
-        if isinstance(limit, Choice):
+        limit: Limit | Choice | ReverseLimit = getattr(settings.limits, option)
+        if isinstance(limit, ReverseLimit) and limit.contradiction:
+            raise BadSettings(f"{path}: [limits] [[{option}]] {limit.contradiction}")
+        if not isinstance(limit, Limit):
             continue
         if (limit.max or option not in BOUNDS) and limit.min > limit.max:
             raise BadSettings(f"{path}: [limits] [{option}] min: {limit.min} is more than max, {limit.max}")
@@ -299,8 +305,11 @@ def _check_whole(settings: Settings, path: str) -> None:
 def _limits(section: Sections) -> Limits:
     """Read what the site says of each option: a number has bounds, a word has none."""
     found: dict[str, Any] = {  # Any: which of the two it is, the configspec says
-        name: Limit(**values) if "min" in values else Choice(**values) for name, values in section.items()
+        name: Limit(**values) if "min" in values else Choice(**values)
+        for name, values in section.items()
+        if "overridable" in values
     }
+    found["reverse"] = ReverseLimit(**_tuples(section["reverse"]))
     found["encrypt"] = EncryptLimit(**section["encrypt"])
     return Limits(**found)
 

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
-from fdtcp.errors import OptionRefused, Phase
+from fdtcp.errors import OptionRefused, Phase, Side
 from fdtcp.model.order import Direct, Policy, Sync, Verify
 from fdtcp.model.policy import Encrypt
 
@@ -66,6 +66,42 @@ class EncryptLimit(Choice):
 
 
 @dataclass(frozen=True, slots=True)
+class ReverseLimit:
+    """The site's word on `--reverse` where it is the source (and would listen), and where it is the destination.
+
+    Each is allowed, refused or required; `accounts` are those that may have it where it is allowed, empty: all.
+    """
+
+    source: str
+    destination: str
+    accounts: tuple[str, ...]
+
+    @property
+    def contradiction(self) -> str:
+        """What cannot be meant; "" if all of it can."""
+        if self.accounts and "allowed" not in (self.source, self.destination):
+            return "accounts say who may, and nobody has the choice"
+        return ""
+
+    def check(self, side: Side, account: str, *, is_wanted: bool) -> None:
+        """Refuse what this end does not do for that account.  Raises OptionRefused."""
+        word = self.source if side is Side.SOURCE else self.destination
+        does = "listens" if side is Side.SOURCE else "connects to the source"
+        if is_wanted and word == "refused":
+            raise OptionRefused(f"the site of the {side} does not allow reverse: it never {does}", phase=Phase.PREPARE)
+        if is_wanted and word == "allowed" and self.accounts and account not in self.accounts:
+            raise OptionRefused(
+                f"the site of the {side} does not allow reverse to the account {account}", phase=Phase.PREPARE
+            )
+        if not is_wanted and word == "required":
+            raise OptionRefused(
+                f"the site of the {side} requires reverse: as {side} it always {does}",
+                remedy="say --reverse",
+                phase=Phase.PREPARE,
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """The site's word on all options that have one.
 
@@ -82,9 +118,13 @@ class Limits:
     direct: Choice
     verify: Choice
     encrypt: EncryptLimit
+    reverse: ReverseLimit
 
     def apply(self, wanted: Policy) -> Policy:
-        """Return the policy under which the job will run.  Raises OptionRefused."""
+        """Return the policy under which the job will run.  Raises OptionRefused.
+
+        Not what depends on who wants it for which end: `reverse` has a check of its own.
+        """
         _check_others(wanted)
         chosen = replace(
             wanted,

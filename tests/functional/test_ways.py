@@ -93,3 +93,18 @@ def test_a_site_that_forbids_encryption_says_so(tmp_path: Path, pki: Pki) -> Non
         client.ask(Expect(JOB, Policy(), (), (), last=False))
         with pytest.raises(RemoteProblem, match="does not allow encrypted streams"):
             client.ask(Listen(JOB, (), encrypt=True))
+
+
+def test_a_site_says_whether_reverse_may_be_used_and_by_whom(tmp_path: Path, pki: Pki) -> None:
+    daemon = RunningDaemon(tmp_path / "d", pki)
+    with daemon.config.open("a") as file:
+        file.write("[limits]\n[[reverse]]\nsource = allowed\ndestination = required\naccounts = somebody-else,\n")
+    with daemon, daemon.connect() as client:
+        with pytest.raises(RemoteProblem, match="requires reverse") as caught:
+            client.ask(Expect(JOB, Policy(), (), (), last=False))
+        assert caught.value.remote.remedy == "say --reverse"
+        client.ask(Expect(JOB, Policy(reverse=True), (), (), last=False))
+        files = (SourceFile(0, os.fsencode(tmp_path / "source")),)
+        with pytest.raises(RemoteProblem, match="does not allow reverse to the account"):
+            client.ask(Describe(JOB, Policy(reverse=True), (), files))
+        client.ask(Describe(JOB, Policy(), (), files))

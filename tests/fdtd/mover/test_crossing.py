@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 import os
+import socket
+import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from fdtcp.model.order import Checksum, Connect, Endpoint, Listen, Listening, Policy, Role, Setup, State
+from fdtcp.model.order import (
+    Checksum,
+    Connect,
+    DestinationFile,
+    Endpoint,
+    Expect,
+    Expected,
+    Listen,
+    Listening,
+    Policy,
+    Role,
+    Setup,
+    State,
+)
+from fdtd.mover.frames import Header, Kind, encode_header
+from fdtd.mover.greeting import Greeting, answer
 from tests.helpers.movers import SECRET, Job, Mover, Pair
 from tests.helpers.wire import Link
 
@@ -117,6 +135,29 @@ def test_the_writer_opens_streams_by_itself(tmp_path: Path) -> None:
         assert job.run()[0].state is State.DONE
         numbers = {s.stream for message in job.writer.messages for s in getattr(message, "streams", ())}
     assert len(numbers) == min(4, os.cpu_count() or 1)
+
+
+def test_a_writer_that_connects_opens_as_many_streams_as_the_reader_says(tmp_path: Path) -> None:
+    """Up to what its site allows: it cannot see what the streams meet on their way, the reader does."""
+    policy = Policy(most_streams=6)
+    file = DestinationFile(0, os.fsencode(tmp_path / "to"), 1 << 30, 0, 0o600, b"")
+    setup = Setup(Role.WRITER, "0" * 32, (os.fsencode(tmp_path),), policy)
+    with Mover(setup) as writer, socket.create_server(("127.0.0.1", 0)) as server, ExitStack() as stack:
+        server.settimeout(10)
+        writer.say(Expect(0, (file,), last=True))
+        writer.wait_for(Expected)
+        writer.say(Connect((Endpoint("127.0.0.1", server.getsockname()[1]),), (), SECRET))
+        numbers = []
+        for _ in range(6):
+            stream = stack.enter_context(server.accept()[0])
+            greeting = Greeting(Role.READER, bytes(16), policy.checksum, SECRET)
+            numbers.append(answer(stream, greeting, time.monotonic() + 10))
+            stream.sendall(encode_header(Header(Kind.STREAMS, file=1000)))
+        writer.wait_until(lambda progress: len(progress.streams) == 6)
+        server.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            server.accept()
+    assert sorted(numbers) == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.parametrize("role", [Role.READER, Role.WRITER])

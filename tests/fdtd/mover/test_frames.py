@@ -153,6 +153,7 @@ EXAMPLES = {
     "NAK of one file of a batch": frames.encode_header(Header(Kind.NAK, OF_BATCH, file=3, length=2)),
     "FILE_DONE": frames.encode_header(Header(Kind.FILE_DONE, file=2)),
     "BYE": frames.encode_header(Header(Kind.BYE)),
+    "STREAMS": frames.encode_header(Header(Kind.STREAMS, file=32)),
 }
 
 

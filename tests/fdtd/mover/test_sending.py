@@ -162,6 +162,13 @@ def test_a_block_that_takes_longer_than_a_stall_is_none(listener: Listener) -> N
     assert listener.wait_end()
 
 
+def test_a_writer_that_opens_the_streams_is_told_how_many_there_should_be(listener: Listener) -> None:
+    listener.stream._outbox.ask_for_streams(12)
+    assert listener.header() == Header(Kind.STREAMS, file=12)
+    release(listener)
+    assert listener.block()[1] == CONTENT, "it is not told again"
+
+
 def test_a_listener_that_wants_nothing_ends_the_job(listener: Listener) -> None:
     listener.say(Header(Kind.BYE))
     assert listener.header().kind is Kind.BYE

@@ -70,6 +70,7 @@ def test_a_bad_value_is_told_with_file_line_key_and_what_is_allowed(tmp_path: Pa
         "[service]\nlisten = ,\n",
         "[paths]\nread = ,\n",
         "[limits]\n[[streams]]\nmin = 5\nmax = 4\n",
+        "[limits]\n[[reverse]]\nsource = refused\ndestination = required\naccounts = atlas,\n",
     ],
 )
 def test_what_cannot_work_together_is_refused(tmp_path: Path, text: str) -> None:

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from fdtcp.errors import OptionRefused
+from fdtcp.errors import OptionRefused, Side
 from fdtcp.model.order import Checksum, Direct, OnExists, Policy, Sync, Verify
 from fdtcp.model.policy import Encrypt
 from fdtd.site.config import load_config
-from fdtd.site.limits import Choice, EncryptLimit, Limit, Limits
+from fdtd.site.limits import Choice, EncryptLimit, Limit, Limits, ReverseLimit
 
 DEFAULTS = load_config("").limits
 
@@ -103,6 +103,7 @@ def test_limits_cover_what_the_file_shows() -> None:
         "direct",
         "verify",
         "encrypt",
+        "reverse",
     }
 
 
@@ -153,3 +154,31 @@ def test_the_site_has_a_word_on_encryption(
         else:
             assert limits.apply(Policy(encrypt=wanted)).encrypt is settled
     assert limits.encrypt.is_forbidden is (default == "off" and not overridable)
+
+
+@pytest.mark.parametrize(
+    ("word", "accounts", "is_wanted", "refusal"),
+    [
+        ("allowed", (), True, ""),
+        ("allowed", (), False, ""),
+        ("allowed", ("atlas", "alice"), True, ""),
+        ("allowed", ("atlas",), True, "to the account alice"),
+        ("allowed", ("atlas",), False, ""),
+        ("refused", (), True, "does not allow reverse"),
+        ("refused", (), False, ""),
+        ("required", (), True, ""),
+        ("required", ("atlas",), True, ""),
+        ("required", (), False, "requires reverse"),
+    ],
+)
+@pytest.mark.parametrize("side", [Side.SOURCE, Side.DESTINATION])
+def test_the_site_has_a_word_on_reverse_for_each_end(
+    word: str, accounts: tuple[str, ...], side: Side, *, is_wanted: bool, refusal: str
+) -> None:
+    words = (word, "allowed") if side is Side.SOURCE else ("allowed", word)
+    limit = ReverseLimit(*words, accounts)
+    if refusal:
+        with pytest.raises(OptionRefused, match=f"the site of the {side} .*{refusal}"):
+            limit.check(side, "alice", is_wanted=is_wanted)
+    else:
+        limit.check(side, "alice", is_wanted=is_wanted)
