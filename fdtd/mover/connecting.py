@@ -21,7 +21,7 @@ from fdtd.mover.distance import spread_over
 from fdtd.mover.greeting import Greeting, greet
 from fdtd.mover.log import Log
 from fdtd.mover.roster import Roster, S
-from fdtd.mover.streams import StreamBroken, Wire, connect, family_of, keep_short, name_of, path_of, tune
+from fdtd.mover.streams import Ending, StreamBroken, Wire, connect, family_of, keep_short, name_of, path_of, tune
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -121,21 +121,26 @@ class Lanes(Generic[S]):
         while time.monotonic() < give_up and not self._is_in_vain():
             attempts += 1
             try:
-                was_open, ended_well = self._carry(lane)
+                ending = self._carry(lane)
             except (OSError, StreamBroken, ProtocolViolation) as exc:
                 # In the log only: a user must not learn to scan ports with us.
                 remote = name_of((lane.endpoint.address, lane.endpoint.port))
                 self._log.trouble("connect-failed", remote=remote, reason=getattr(exc, "reason", None) or str(exc))
-                was_open = ended_well = False
-            if was_open:
-                if ended_well or lane.is_given_up or not self._may_reconnect(time.monotonic()):
+                ending = None
+            if ending is not None:
+                if ending is Ending.DONE or lane.is_given_up:
+                    return
+                give_up = time.monotonic() + patience
+                attempts = 0
+                if ending is Ending.SPENT:
+                    continue
+                if not self._may_reconnect(time.monotonic()):
                     return
                 attempts = 1
-                give_up = time.monotonic() + patience
             time.sleep(min(_RECONNECT_PAUSE_S * attempts, 2.0))
 
-    def _carry(self, lane: Lane) -> tuple[bool, bool]:
-        """Connect, authenticate and work until the stream ends; returns whether it did both, and ended well."""
+    def _carry(self, lane: Lane) -> Ending:
+        """Connect, authenticate and work until the stream ends; returns how it did.  Raises OSError and others."""
         end = time.monotonic() + self._policy.connect_timeout
         number = lane.number = next(self._numbers)
         with connect(lane.endpoint, lane.local, self._policy, self._policy.connect_timeout) as raw:
@@ -147,7 +152,7 @@ class Lanes(Generic[S]):
             tune(raw, self._policy)
             if spread_over(path.round_trip_s, 1).is_far:
                 keep_short(raw)
-            return True, self._roster.carry(stream, number, raw)
+            return self._roster.carry(stream, number, raw)
 
     def _authenticate(self, raw: socket.socket, number: int, end: float) -> Wire:
         """Return the stream to a listener that has proven itself.  Raises StreamBroken, ProtocolViolation."""

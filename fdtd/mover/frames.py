@@ -52,6 +52,9 @@ VOID: Final = 1
 # In ACK: `file` is the number of a batch.  In NAK: of one file of the batch that is answered next.
 OF_BATCH: Final = 1
 
+# In BYE: it is for this stream only; another one takes its place.
+OF_STREAM: Final = 1
+
 _TRAILER: Final = Struct(">II")
 TRAILER_BYTES: Final = _TRAILER.size
 _HELLO: Final = Struct(f">8sHH16s{NONCE_BYTES}s")

@@ -24,6 +24,7 @@ from fdtd.mover.frames import (
     BATCH_BYTES,
     HEADER_BYTES,
     OF_BATCH,
+    OF_STREAM,
     TRAILER_BYTES,
     Entry,
     Header,
@@ -40,6 +41,7 @@ from fdtd.mover.rate import RateLimit
 from fdtd.mover.receiver import Reply
 from fdtd.mover.smalls import Smalls
 from fdtd.mover.streams import (
+    Ending,
     StreamBroken,
     Wire,
     cipher_of,
@@ -77,7 +79,7 @@ class ReceivingStream:
     def __init__(self, stream: Wire, number: int, landing: Landing, finished: int, log: Log, rate: RateLimit) -> None:
         self.number = number
         self.moved = 0
-        self.said_bye = False
+        self._ending = Ending.BROKEN
         self._stream = stream
         self._landing = landing
         self._comparing = Comparing(landing)
@@ -95,9 +97,8 @@ class ReceivingStream:
         self._alive = True
         self._parts = {Kind.BLOCK: self._block, Kind.BATCH: self._batch, Kind.SUM: self._sum_only}
 
-    def run(self) -> bool:
-        """Receive until the stream ends, one way or another; False if it broke."""
-        ended_well = False
+    def run(self) -> Ending:
+        """Receive until the stream ends, one way or another."""
         self._landing.stream_opened(self)
         self._log.event(
             "stream-open",
@@ -111,10 +112,10 @@ class ReceivingStream:
                 if not self._frame(read_header(self._stream, self._scratch)):
                     break
             send_all(self._stream, encode_header(Header(Kind.BYE)))
-            ended_well = True
-            self._log.event("stream-end", stream=self.number, moved=self.moved)
-            if not self.said_bye:
+            if self._ending is Ending.BROKEN:  # nobody else has said that it is over
+                self._ending = Ending.DONE
                 self._drain()
+            self._log.event("stream-end", stream=self.number, moved=self.moved, how=self._ending.value)
         except (StreamBroken, ProtocolViolation) as exc:
             self._log.trouble("stream-end", stream=self.number, moved=self.moved, reason=exc.reason)
         finally:
@@ -124,7 +125,7 @@ class ReceivingStream:
             self._stream.close()
             # Nobody looks for cycles here (program): what is large goes now.
             self._buffer = memoryview(b"")
-        return ended_well
+        return self._ending
 
     def end(self) -> None:
         """Make the thread go away; may be called from any thread."""
@@ -169,7 +170,8 @@ class ReceivingStream:
             self._landing.fail(header.file, problem)
             self._answer(Reply.ACK, header.file)
         elif header.kind is Kind.BYE:
-            self.said_bye = self._landing.is_all_sent = True
+            self._ending = Ending.SPENT if header.flags & OF_STREAM else Ending.DONE
+            self._landing.is_all_sent |= self._ending is Ending.DONE
             return False
         elif header.kind is Kind.STREAMS:
             self._landing.on_streams(header.file)

@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from fdtcp.model.order import StreamProgress
 from fdtd.mover.distance import Path
-from fdtd.mover.streams import StreamBroken, Wire, path_of
+from fdtd.mover.streams import Ending, StreamBroken, Wire, path_of
 
 # Of a day on a bad network there are thousands that broke: so many are told of.
 ENDED_TOLD: Final = 64
@@ -25,8 +25,8 @@ class Stream(Protocol):
     number: int
     moved: int
 
-    def run(self) -> bool:
-        """Work until the stream ends; False if it broke before all was done."""
+    def run(self) -> Ending:
+        """Work until the stream ends; returns how it did."""
         ...
 
     def end(self) -> None:
@@ -58,8 +58,8 @@ class Roster(Generic[S]):
         self._moved_by_ended = 0
         self._lock = threading.Lock()
 
-    def carry(self, wire: Wire, number: int, raw: socket.socket) -> bool:
-        """Let an authenticated connection carry what it can; `raw` is its socket.  Returns whether it ended well.
+    def carry(self, wire: Wire, number: int, raw: socket.socket) -> Ending:
+        """Let an authenticated connection carry what it can; `raw` is its socket.  Returns how it ended.
 
         Raises StreamBroken for one stream too many, or a number that is taken.
         """

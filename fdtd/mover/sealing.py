@@ -26,6 +26,12 @@ from fdtd.mover.streams import StreamBroken
 # So much is encrypted, and handed to the kernel, or taken from it, at a time: it stays in a core's cache.
 _PIECE_BYTES: Final = 128 << 10
 
+# What one key may carry each way, TLS's own bytes included.  RFC 8446, 5.5: AES-GCM keeps its margin for 2^24.5 full
+# records, 388 GB; and Python's ssl cannot change keys under way (KeyUpdate).  So a stream gives way to a fresh one well
+# before that, behind a frame and its answers, and where a peer does not let it, it breaks.
+KEY_BYTES: Final = 256 << 30
+MOST_KEY_BYTES: Final = 362 << 30
+
 
 def listener_context(credential: bytes) -> ssl.SSLContext:
     """Return what a listener works with; `credential` is key and certificate as PEM.  Raises ProtocolViolation."""
@@ -71,6 +77,7 @@ class SealedStream:
         self._scratch = memoryview(bytearray(_PIECE_BYTES))
         self._unsent = memoryview(b"")
         self._taken = 0  # plain bytes that `_unsent` stands for
+        self._sealed = self._opened = 0  # bytes that have travelled under our key, and under the peer's
         self.fileno = raw.fileno
         self.getsockopt = raw.getsockopt
         self.settimeout = raw.settimeout
@@ -127,8 +134,13 @@ class SealedStream:
         """Whether bytes have been taken from the socket that nobody has read yet."""
         return self._tls.pending() > 0 or self._incoming.pending > 0
 
+    @property
+    def is_spent(self) -> bool:
+        """Whether one of its keys has carried so much that another stream has to take the place of this one."""
+        return max(self._sealed, self._opened) >= KEY_BYTES
+
     def recv(self, count: int, flags: int = 0, /) -> bytes:
-        """Receive; b"" at the end.  Raises OSError."""
+        """Receive; b"" at the end.  Raises OSError, StreamBroken."""
         while True:
             try:
                 return self._tls.read(count)
@@ -137,7 +149,7 @@ class SealedStream:
                     return b""
 
     def recv_into(self, view: memoryview, _count: int = 0, flags: int = 0, /) -> int:
-        """Receive into `view`, what one record has; 0 at the end.  Raises OSError."""
+        """Receive into `view`, what one record has; 0 at the end.  Raises OSError, StreamBroken."""
         while True:
             try:
                 return self._tls.read(len(view), view)  # type: ignore[return-value]  # typeshed forgets that it counts then
@@ -146,7 +158,7 @@ class SealedStream:
                     return 0
 
     def sendmsg(self, buffers: Sequence[memoryview], _ancillary: tuple[()] = (), flags: int = 0, /) -> int:
-        """Send some of `buffers`; returns how much.  Raises OSError.
+        """Send some of `buffers`; returns how much.  Raises OSError, StreamBroken.
 
         After a BlockingIOError the same buffers have to follow: what is encrypted of them has left in part.
         """
@@ -169,10 +181,19 @@ class SealedStream:
             if piece := buffer[: _PIECE_BYTES - taken]:
                 taken += self._tls.write(piece)
         self._unsent = memoryview(self._outgoing.read())
+        self._sealed = _count(self._sealed, len(self._unsent))
         return taken
 
     def _fill(self, flags: int = 0) -> int:
         """Take what the socket has; returns 0 at its end."""
         count = self._raw.recv_into(self._scratch, 0, flags)
+        self._opened = _count(self._opened, count)
         self._incoming.write(self._scratch[:count])
         return count
+
+
+def _count(carried: int, more: int) -> int:
+    """Return what a key has carried with so much more.  Raises StreamBroken if that is too much."""
+    if carried + more > MOST_KEY_BYTES:
+        raise StreamBroken("its key has carried as much as one may")
+    return carried + more

@@ -20,6 +20,7 @@ from fdtd.mover.asking import Asking
 from fdtd.mover.frames import (
     BATCH_BYTES,
     HEADER_BYTES,
+    OF_STREAM,
     VOID,
     Header,
     Kind,
@@ -39,12 +40,14 @@ from fdtd.mover.outbox import Outbox
 from fdtd.mover.rate import RateLimit
 from fdtd.mover.sender import Answered, StreamSender
 from fdtd.mover.streams import (
+    Ending,
     StreamBroken,
     Wire,
     cipher_of,
     hang_up,
     has_buffered,
     is_plain,
+    is_spent,
     name_of,
     send_all,
     send_file,
@@ -87,8 +90,8 @@ class SendingStream:
         self._wanted = 0  # streams, as we have told the writer
         self._full_at = 0.0  # when the network was last seen to take nothing more
 
-    def run(self) -> bool:
-        """Send until nothing is left; False if the stream broke before that."""
+    def run(self) -> Ending:
+        """Send until nothing is left, or the stream breaks or has to give way to a fresh one."""
         waker = self._outbox.join(self.number)
         self._log.event(
             "stream-open",
@@ -97,15 +100,14 @@ class SendingStream:
             remote=self._names[1],
             cipher=self._cipher or "none",
         )
-        ended_well = False
+        ending = Ending.BROKEN
         try:
-            self._work(waker, self._stall_s)
-            ended_well = True
-            self._log.event("stream-end", stream=self.number, moved=self.moved)
+            ending = self._work(waker, self._stall_s)
+            self._log.event("stream-end", stream=self.number, moved=self.moved, how=ending.value)
         except (StreamBroken, ProtocolViolation) as exc:
             if self._asking.stop():
                 self._hear_last_words()
-                ended_well = self._outbox.is_finished
+                ending = Ending.DONE if self._outbox.is_finished else Ending.BROKEN
             self._log.trouble("stream-end", stream=self.number, moved=self.moved, reason=exc.reason)
         finally:
             self.alive = False
@@ -113,7 +115,7 @@ class SendingStream:
             self._buffer = self._batch = memoryview(b"")  # it is remembered for what it has carried
             if self._asking.stop():
                 self._outbox.leave(self.number, self._machine.unanswered)
-        return ended_well
+        return ending
 
     def end(self) -> None:
         """Make the thread go away; may be called from any thread."""
@@ -151,7 +153,7 @@ class SendingStream:
 
     # --- the loop -----------------------------------------------------------------------------------------------
 
-    def _work(self, waker: int, stall_s: float) -> None:
+    def _work(self, waker: int, stall_s: float) -> Ending:
         poll = select.poll()
         poll.register(self._stream, select.POLLIN)
         poll.register(waker, select.POLLIN)
@@ -159,19 +161,25 @@ class SendingStream:
             self._hear()
             self._close_unused()
             self._ask_for_streams()
-            work = self._outbox.next(self.number) if self._machine.has_room else None
+            gives_way = is_spent(self._stream)
+            work = self._outbox.next(self.number) if self._machine.has_room and not gives_way else None
             if work is not None:
                 self._do(work)
                 continue
             if self._outbox.is_dismissed or (self._outbox.is_finished and self._machine.is_idle):
-                self._machine.leave()
-                send_all(self._stream, encode_header(Header(Kind.BYE)))
-                return
+                return self._leave(Ending.DONE)
+            if gives_way and self._machine.is_idle:
+                return self._leave(Ending.SPENT)
             if not self._machine.is_idle and time.monotonic() - self._heard > stall_s:
                 raise StreamBroken(f"no answer for {stall_s:.0f} s")
             for descriptor, _ in poll.poll(_POLL_S * 1000):
                 if descriptor == waker:
                     os.eventfd_read(waker)
+
+    def _leave(self, ending: Ending) -> Ending:
+        self._machine.leave()
+        send_all(self._stream, encode_header(Header(Kind.BYE, OF_STREAM if ending is Ending.SPENT else 0)))
+        return ending
 
     def _ask_for_streams(self) -> None:
         """Tell a writer that opens the streams how many there should be; every stream does, for any may break."""

@@ -16,6 +16,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from enum import Enum
 from struct import pack
 from typing import Final, Protocol
 
@@ -57,12 +58,24 @@ class StreamBroken(FdtError):
     retryable = True
 
 
+class Ending(Enum):
+    """How a stream came to its end."""
+
+    DONE = "done"  # nothing is left to carry
+    SPENT = "spent"  # its key has carried enough: another one takes its place
+    BROKEN = "broken"
+
+
 class Sealed(Protocol):
     """An encrypted stream: what we use of a socket's methods; `fdtd.mover.sealing` has it."""
 
     @property
     def has_buffered(self) -> bool:
         """Whether bytes have been taken from the socket that nobody has read yet: poll does not know of them."""
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether its key has carried so much that another stream has to take its place."""
 
     @property
     def cipher(self) -> str:
@@ -111,6 +124,11 @@ def is_plain(stream: Wire) -> bool:
 def has_buffered(stream: Wire) -> bool:
     """Whether something can be read that poll does not know of."""
     return not isinstance(stream, socket.socket) and stream.has_buffered
+
+
+def is_spent(stream: Wire) -> bool:
+    """Whether another stream has to take the place of this one."""
+    return not isinstance(stream, socket.socket) and stream.is_spent
 
 
 def cipher_of(stream: Wire) -> str:

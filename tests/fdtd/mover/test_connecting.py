@@ -16,7 +16,7 @@ from fdtd.mover.connecting import Lanes
 from fdtd.mover.greeting import Greeting, answer
 from fdtd.mover.log import Log
 from fdtd.mover.roster import Roster
-from fdtd.mover.streams import Wire
+from fdtd.mover.streams import Ending, Wire
 from tests.helpers.movers import SECRET
 
 POLICY = Policy(connect_timeout=5.0)
@@ -28,11 +28,12 @@ class Held:
 
     def __init__(self, number: int) -> None:
         self.number, self.moved = number, 0
+        self.ending = Ending.BROKEN
         self.let_go = threading.Event()
 
-    def run(self) -> bool:
+    def run(self) -> Ending:
         self.let_go.wait(10)
-        return False
+        return self.ending
 
     def end(self) -> None:
         self.let_go.set()
@@ -103,6 +104,16 @@ def test_a_broken_stream_is_opened_again_under_another_number(room: Room) -> Non
     room.roster.end_all()
     numbers.append(room.let_in())
     assert numbers == [1, 2]
+
+
+def test_a_stream_that_gives_way_has_a_successor_however_often(room: Room) -> None:
+    room.lanes.open(1, lambda _: True)
+    for number in range(1, 9):
+        assert room.let_in() == number
+        wait_until(lambda: room.roster.streams)
+        (held,) = room.roster.streams
+        held.ending = Ending.SPENT
+        held.end()
 
 
 def test_a_lane_that_hangs_is_replaced_and_does_not_come_back(room: Room) -> None:

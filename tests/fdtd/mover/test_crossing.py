@@ -20,12 +20,14 @@ from fdtcp.model.order import (
     Listen,
     Listening,
     Policy,
+    Progress,
     Role,
     Setup,
     State,
 )
 from fdtd.mover.frames import Header, Kind, encode_header
 from fdtd.mover.greeting import Greeting, answer
+from tests.helpers.fleeting import FLEETING, KEY_BYTES
 from tests.helpers.movers import SECRET, Job, Mover, Pair
 from tests.helpers.wire import Link
 
@@ -42,6 +44,10 @@ def make_pairs(home: Path, sizes: list[int]) -> list[Pair]:
         (home / f"source{number}").write_bytes(os.urandom(size))
         pairs.append((home / f"source{number}", home / "to" / str(number)))
     return pairs
+
+
+def size_of(pair: Pair) -> int:
+    return Path(os.fsdecode(pair[0])).stat().st_size
 
 
 def check_same(pairs: list[Pair]) -> None:
@@ -80,6 +86,46 @@ def test_a_cut_stream_is_opened_again_by_who_connected(tmp_path: Path, *, encryp
         assert job.reader_end.problem is None and job.writer_end.problem is None
         assert link.connections == 2
     check_same(pairs)
+
+
+@pytest.mark.parametrize(("streams", "reverse"), [(1, False), (1, True), (3, False)])
+def test_a_stream_whose_key_has_carried_enough_gives_way_to_a_fresh_one(
+    tmp_path: Path, streams: int, *, reverse: bool
+) -> None:
+    """Nothing is lost or sent twice, and no stream carries more than its key may and the block that it has begun."""
+    pairs = make_pairs(tmp_path, [12 * MIB, *range(1000, 1300)])
+    policy = Policy(streams=streams, block_size=256 << 10)
+    with Job(pairs, policy, encrypt=True, reverse=reverse, reader_command=FLEETING) as job:
+        outcomes = job.run()
+        assert {outcome.state for outcome in outcomes.values()} == {State.DONE}
+        assert job.reader_end.problem is None and job.writer_end.problem is None
+        log = job.reader.read_log() + job.writer.read_log()
+        (said, *_) = [message for message in reversed(job.reader.messages) if isinstance(message, Progress)]
+    assert sum(outcome.moved for outcome in outcomes.values()) == said.moved == sum(size_of(pair) for pair in pairs)
+    assert len(said.streams) >= 8 and all(stream.moved <= 2 * KEY_BYTES for stream in said.streams)
+    assert log.count("how=spent") >= 14, "both sides know"
+    broken = [line for line in log.splitlines() if "stream-end" in line and "reason=" in line]
+    assert not broken  # a successor may come too late: that is no stream
+    check_same(pairs)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_job_ends_where_no_stream_can_take_the_place_of_one_whose_key_is_spent(
+    tmp_path: Path, *, reverse: bool
+) -> None:
+    def only_the_first(number: int, _passed: int, data: bytes) -> bytes | None:
+        return None if number > 0 else data
+
+    pairs = make_pairs(tmp_path, [24 * MIB])
+    policy = Policy(streams=1, block_size=256 << 10, connect_timeout=1.0)
+    with (
+        Link(only_the_first) as link,
+        Job(pairs, policy, through=link.through, encrypt=True, reverse=reverse, reader_command=FLEETING) as job,
+    ):
+        outcome = job.run()[0]
+        ends = (job.reader_end, job.writer_end)
+    assert [end.problem.code for end in ends if end.problem is not None] == ["streams-lost"] * 2
+    assert outcome.state is State.FAILED and KEY_BYTES // 2 < outcome.moved <= 2 * KEY_BYTES
 
 
 @WAYS

@@ -18,6 +18,7 @@ from fdtd.mover.frames import (
     MAX_BATCH_FILES,
     MAX_BLOCK_BYTES,
     OF_BATCH,
+    OF_STREAM,
     VOID,
     End,
     Entry,
@@ -153,6 +154,7 @@ EXAMPLES = {
     "NAK of one file of a batch": frames.encode_header(Header(Kind.NAK, OF_BATCH, file=3, length=2)),
     "FILE_DONE": frames.encode_header(Header(Kind.FILE_DONE, file=2)),
     "BYE": frames.encode_header(Header(Kind.BYE)),
+    "BYE of one stream": frames.encode_header(Header(Kind.BYE, OF_STREAM)),
     "STREAMS": frames.encode_header(Header(Kind.STREAMS, file=32)),
 }
 

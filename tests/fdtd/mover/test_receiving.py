@@ -19,6 +19,7 @@ from fdtd.mover.log import Log
 from fdtd.mover.preflight import Decision
 from fdtd.mover.rate import RateLimit
 from fdtd.mover.receiving import ReceivingStream
+from fdtd.mover.streams import Ending
 from fdtd.storage.choose import ChosenDestinations
 from fdtd.storage.paths import Prefixes
 from tests.helpers.movers import Job
@@ -155,7 +156,7 @@ def test_a_stream_that_ended_has_given_its_buffer_back(tmp_path: Path) -> None:
         stream = ReceivingStream(server.accept()[0], 1, landing, finished, Log(), RateLimit(0))
         before = len(stream._buffer)
         client.close()
-        assert not stream.run()
+        assert stream.run() is Ending.BROKEN
         assert before and not stream._buffer
         os.close(finished)
         os.close(finish)

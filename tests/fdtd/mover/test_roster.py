@@ -9,7 +9,7 @@ import pytest
 
 from fdtcp.model.order import StreamProgress
 from fdtd.mover.roster import ENDED_TOLD, Roster, Solitude
-from fdtd.mover.streams import StreamBroken, Wire
+from fdtd.mover.streams import Ending, StreamBroken, Wire
 
 
 class FakeStream:
@@ -19,8 +19,8 @@ class FakeStream:
         self.number, self.moved = number, moved
         self.is_ended = False
 
-    def run(self) -> bool:
-        return self.number % 2 == 0
+    def run(self) -> Ending:
+        return Ending.BROKEN if self.number % 2 else Ending.DONE
 
     def end(self) -> None:
         self.is_ended = True
@@ -44,7 +44,7 @@ def roster(most: int = 1000) -> Roster[FakeStream]:
 
 def test_streams_that_ended_are_forgotten_and_what_they_carried_is_not(raw: socket.socket) -> None:
     streams = roster()
-    assert [streams.carry(raw, number, raw) for number in range(200)] == [True, False] * 100
+    assert [streams.carry(raw, number, raw) for number in range(200)] == [Ending.DONE, Ending.BROKEN] * 100
     moved, told = streams.progress()
     assert moved == 2000 and streams.entered == 200 and not streams.streams
     assert [stream.stream for stream in told] == list(range(200 - ENDED_TOLD, 200))

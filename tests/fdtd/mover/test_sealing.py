@@ -25,13 +25,14 @@ from fdtcp.model.order import (
     State,
 )
 from fdtd.live.ephemeral import Ephemeral, make_ephemeral
+from fdtd.mover import sealing
 from fdtd.mover.frames import Header, Hello, Kind, encode_header, encode_hello
 from fdtd.mover.log import Log
 from fdtd.mover.outbox import Outbox
 from fdtd.mover.rate import RateLimit
 from fdtd.mover.sealing import SealedStream, connector_context, fingerprint_of, listener_context
 from fdtd.mover.sending import SendingStream
-from fdtd.mover.streams import StreamBroken, read_exactly, send_gathered, tune
+from fdtd.mover.streams import StreamBroken, is_spent, read_exactly, send_gathered, tune
 from fdtd.mover.work import BlockWork
 from fdtd.storage.choose import ChosenSources
 from fdtd.storage.paths import Prefixes
@@ -120,6 +121,37 @@ def test_a_changed_byte_on_the_way_breaks_the_stream(
     listener._incoming.write(bytes(record))
     with pytest.raises(StreamBroken):
         read_exactly(listener, memoryview(bytearray(7)))
+
+
+def test_a_key_carries_so_much_and_then_is_spent_and_at_last_refuses(
+    ends: tuple[socket.socket, socket.socket], ephemeral: Ephemeral, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sealing, "KEY_BYTES", MIB)
+    monkeypatch.setattr(sealing, "MOST_KEY_BYTES", 2 * MIB)
+    connector, listener = sealed_pair(ends, ephemeral)
+    piece, got = bytes(MIB // 2), memoryview(bytearray(MIB // 2))
+    with ThreadPoolExecutor(1) as pool:
+        spent = []
+        for _ in range(3):
+            done = pool.submit(read_exactly, listener, got)
+            send_gathered(connector, [piece])
+            done.result()
+            spent.append((is_spent(connector), is_spent(listener)))
+        assert spent == [(False, False), (True, True), (True, True)]
+        # Neither side goes on: not who sends, and not who receives from a peer that does.
+        listener._opened = 2 * MIB
+        done = pool.submit(read_exactly, listener, got[:1])
+        send_gathered(connector, [b"x"])
+        with pytest.raises(StreamBroken, match="as much as one may"):
+            done.result()
+        connector._sealed = 2 * MIB
+        with pytest.raises(StreamBroken, match="as much as one may"):
+            send_gathered(connector, [b"x"])
+    assert not is_spent(ends[0]), "a plain stream has no key"
+
+
+def test_the_bounds_of_a_key_are_those_of_the_standard() -> None:
+    assert sealing.KEY_BYTES < sealing.MOST_KEY_BYTES < 2**24.5 * 2**14
 
 
 def test_a_credential_that_is_none_is_refused(ephemeral: Ephemeral) -> None:

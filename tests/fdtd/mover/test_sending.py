@@ -18,7 +18,7 @@ from fdtd.mover.log import Log
 from fdtd.mover.outbox import Outbox
 from fdtd.mover.rate import RateLimit
 from fdtd.mover.sending import SendingStream
-from fdtd.mover.streams import read_exactly, read_header, read_payload
+from fdtd.mover.streams import Ending, read_exactly, read_header, read_payload
 from fdtd.storage.choose import ChosenSources
 from fdtd.storage.paths import Prefixes
 from tests.helpers.described import describe
@@ -30,7 +30,7 @@ class Listener:
     """The writer's end, by hand."""
 
     def __init__(self, outbox: Outbox, rate: int = 0) -> None:
-        self.results: list[bool] = []
+        self.results: list[Ending] = []
         self.thread = threading.Thread(target=lambda: self.results.append(self.stream.run()))
         listener = socket.create_server(("127.0.0.1", 0))
         far = socket.create_connection(listener.getsockname())
@@ -60,7 +60,7 @@ class Listener:
         is_part = header.kind in (Kind.BLOCK, Kind.SUM)
         self.say(Header(Kind.ACK, 0, 0, header.file, header.offset if is_part else 0, header.length if is_part else 0))
 
-    def wait_end(self) -> bool:
+    def wait_end(self) -> Ending:
         self.thread.join(5)
         self.near.close()
         return self.results[0]
@@ -104,7 +104,7 @@ def test_a_file_is_its_blocks_its_end_and_farewell(listener: Listener) -> None:
     listener.ack(header)
     listener.ack(end_header)
     assert listener.header().kind is Kind.BYE
-    assert listener.wait_end()
+    assert listener.wait_end() is Ending.DONE
 
 
 def test_a_refused_block_comes_again_and_its_end_too(listener: Listener) -> None:
@@ -121,7 +121,7 @@ def test_a_refused_block_comes_again_and_its_end_too(listener: Listener) -> None
     listener.ack(again)
     listener.ack(second_end)
     assert listener.header().kind is Kind.BYE
-    assert listener.wait_end()
+    assert listener.wait_end() is Ending.DONE
 
 
 def test_a_source_that_shrank_is_a_void_block_and_an_abort(listener: Listener, source: Path) -> None:
@@ -134,20 +134,20 @@ def test_a_source_that_shrank_is_a_void_block_and_an_abort(listener: Listener, s
     listener.ack(header)
     listener.ack(abort)
     assert listener.header().kind is Kind.BYE
-    assert listener.wait_end()
+    assert listener.wait_end() is Ending.DONE
 
 
 def test_a_listener_that_breaks_the_rules_loses_the_stream(listener: Listener) -> None:
     release(listener)
     listener.block()
     listener.say(Header(Kind.ACK, 0, 0, 5, 0, 0))
-    assert listener.wait_end() is False
+    assert listener.wait_end() is Ending.BROKEN
 
 
 def test_a_silent_listener_counts_as_dead(listener: Listener) -> None:
     release(listener)
     listener.block()
-    assert listener.wait_end() is False
+    assert listener.wait_end() is Ending.BROKEN
 
 
 @pytest.mark.parametrize("rate", [len(CONTENT) * 2 // 5])
@@ -159,7 +159,7 @@ def test_a_block_that_takes_longer_than_a_stall_is_none(listener: Listener) -> N
     listener.ack(header)
     listener.ack(end_header)
     assert content == CONTENT and listener.header().kind is Kind.BYE
-    assert listener.wait_end()
+    assert listener.wait_end() is Ending.DONE
 
 
 def test_a_writer_that_opens_the_streams_is_told_how_many_there_should_be(listener: Listener) -> None:
@@ -172,7 +172,7 @@ def test_a_writer_that_opens_the_streams_is_told_how_many_there_should_be(listen
 def test_a_listener_that_wants_nothing_ends_the_job(listener: Listener) -> None:
     listener.say(Header(Kind.BYE))
     assert listener.header().kind is Kind.BYE
-    assert listener.wait_end()
+    assert listener.wait_end() is Ending.DONE
 
 
 def test_without_a_sum_a_block_that_is_sent_again_is_void_if_its_file_has_changed(tmp_path: Path, source: Path) -> None:
@@ -186,7 +186,7 @@ def test_without_a_sum_a_block_that_is_sent_again_is_void_if_its_file_has_change
         assert first.block()[1:] == (CONTENT, (0, False))
         assert read_payload(first.near, first.header())
         first.near.close()
-        assert first.wait_end() is False
+        assert first.wait_end() is Ending.BROKEN
         with open(source, "r+b") as file:
             file.write(b"other")
         second = Listener(outbox)
