@@ -97,6 +97,10 @@ class Growth:
         self._rate_before = 0.0  # before the streams were doubled; 0: they were not
         self._since: tuple[float, int, int] | None = None  # time, bytes moved and packets resent at the last look
 
+    def begin_anew(self) -> None:
+        """Look from now on: streams that are still being opened carry nothing, and would seem not to pay."""
+        self._since = None
+
     def wanted(self, now: float, streams: int, moved: int, paths: Sequence[Path]) -> int:
         """Return how many streams there should be where there are `streams`, which have moved so much since ever."""
         if self._is_settled or streams >= self._most or all(path.congestion in _UNMOVED for path in paths):

@@ -124,7 +124,11 @@ class Reader:
         It is for us to say, also where the writer opens the streams: it does not see what is lost on the way to it.
         """
         roster = self._crossing.roster
-        if not spread.is_far or roster.entered < spread.streams:
+        if not spread.is_far:
+            return spread
+        if roster.entered < spread.streams:
+            # In reverse the word for more goes behind what is on its way, and that may take seconds.
+            self._growth.begin_anew()
             return spread
         wanted = self._growth.wanted(now, spread.streams, roster.progress()[0], roster.paths())
         if wanted == spread.streams:

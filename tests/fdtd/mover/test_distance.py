@@ -43,6 +43,15 @@ def test_streams_stay_as_they_are_when_more_did_not_pay() -> None:
     assert growth.wanted(3.0, 32, 900, paths(3)) == 32
 
 
+def test_streams_are_given_the_time_to_open_before_they_are_judged() -> None:
+    growth = Growth(64)
+    growth.wanted(0.0, 16, 0, paths(0))
+    assert growth.wanted(1.0, 16, 100, paths(1)) == 32
+    growth.begin_anew()
+    assert growth.wanted(5.0, 32, 500, paths(2)) == 32, "they have just come"
+    assert growth.wanted(6.0, 32, 700, paths(3)) == 64
+
+
 def test_bbr_is_not_held_back_by_losses() -> None:
     growth = Growth(64)
     growth.wanted(0.0, 16, 0, paths(0, congestion="bbr"))
