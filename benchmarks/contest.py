@@ -116,9 +116,10 @@ def _run(peer: Peer, work: Work, kind: Files | Flow) -> Measurement:
     if not isinstance(work, Copy):
         return peer.run(work)
     try:
-        find_memory(work.size)
+        # In this order: what has to be read again takes memory, too.
         if isinstance(kind, Files) and kind.source == DISK:
             warm(work)
+        find_memory(work.size)
         measurement = peer.run(work)
         check(work)
     finally:

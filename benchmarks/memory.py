@@ -39,12 +39,12 @@ def find_memory(size: int) -> None:
 
 
 def share_of(size: int, cpus: int) -> int:
-    """Return the bytes for each CPU: with every list full, or on any one alone, there is enough for the copy."""
+    """Return the bytes for each CPU: on any one of them there is enough for the copy, with the lists of others full."""
     page = os.sysconf("SC_PAGE_SIZE")
     need = int(size * _MORE)
-    lists = page * os.sysconf("SC_PHYS_PAGES") // _LISTS
+    others = page * os.sysconf("SC_PHYS_PAGES") // _LISTS * (cpus - 1) // cpus
     free = page * os.sysconf("SC_AVPHYS_PAGES") - _LEFT_BYTES
-    return min(need * cpus, need + lists, free) // cpus
+    return min(need * cpus, need + others, free) // cpus
 
 
 def _take(cpu: int, size: int) -> mmap.mmap:

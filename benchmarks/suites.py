@@ -20,7 +20,7 @@ from benchmarks.peers.local import Cp, Dd, TarNc
 from benchmarks.peers.rclone import Rclone
 from benchmarks.peers.rsync import Rsync
 from benchmarks.peers.xrootd import Xrootd
-from benchmarks.targets import NO_SUM, OURS
+from benchmarks.targets import GRIDFTP_SUMS, NO_SUM, OURS
 from benchmarks.wan import over_wire
 from benchmarks.work import Flow
 from fdtcp.units import GIB, KIB, MIB
@@ -69,13 +69,14 @@ QUICK: Final = Scale(
 def large(scale: Scale) -> Iterator[Contest]:
     """Copy one large file from the page cache to a tmpfs, with checksum and without."""
     others = (Rsync(), Rclone("rclone", 4), Xrootd("xrdcp"), Xrootd("xrdcp, no checksum", has_sums=False), TarNc())
-    peers = (Cp(), Fdtcp(), _without_sum(), *_gridftp_of_large(), *others)
+    peers = (Cp(), Fdtcp(), _without_sum(), *_gridftp_of_large(), *_gridftp_with_sums("-p 1"), *others)
     yield Contest("large", Files(1, scale.large, source=DISK), peers)
 
 
 def four(scale: Scale) -> Iterator[Contest]:
     """Copy four files of a quarter each: one a stream."""
     gridftp = [GridFtp(f"gridftp -cc {files}", ["-cc", str(files)]) for files in (2, 4)]
+    gridftp += _gridftp_with_sums("-cc 2")
     others = (Rsync(), Rclone("rclone", 4), Xrootd("xrdcp --parallel 4", ["--parallel", "4"]), TarNc())
     peers = (Cp(), Fdtcp(), _streams(4), *gridftp, *others)
     yield Contest("four", Files(4, scale.large // 4, source=DISK), peers)
@@ -164,6 +165,15 @@ def _streams(number: int) -> Fdtcp:
 
 def _gridftp_of_large() -> list[GridFtp]:
     return [GridFtp(f"gridftp -p {streams}", ["-p", str(streams)]) for streams in (1, 4)]
+
+
+def _gridftp_with_sums(options: str) -> list[GridFtp]:
+    """Return those that sum each file at both ends: with the cheapest sum, and with the one that it takes unasked."""
+    given = options.split()
+    return [
+        GridFtp(f"{GRIDFTP_SUMS} {options}, third party", given, third_party=True, checksum="ADLER32"),
+        GridFtp(f"gridftp with md5 {options}", given, checksum="MD5"),
+    ]
 
 
 def _gridftp_of_small() -> list[GridFtp]:

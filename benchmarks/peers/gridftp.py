@@ -33,17 +33,28 @@ class GridFtp(Peer):
 
     `options` are the client's: -p N for parallel streams, -cc N and -pp for many files.  With `gsi` client and server
     show certificates, and the client a proxy, on the control channel as on every data channel.
+
+    With `checksum` both ends say that sum of each file and the client compares them.  Servers read it once more for
+    that, and know five sums; the client knows MD5 of its own files, so only `third_party` can have ADLER32.
     """
 
     programs = ("globus-url-copy", "globus-gridftp-server")
     packages = ("globus-gass-copy-progs", "globus-gridftp-server-progs")
 
     def __init__(
-        self, label: str, options: Sequence[str] = (), *, third_party: bool = False, gsi: bool = False
+        self,
+        label: str,
+        options: Sequence[str] = (),
+        *,
+        third_party: bool = False,
+        gsi: bool = False,
+        checksum: str = "",
     ) -> None:
         super().__init__(label)
         self._is_gsi = gsi
-        self._options = (*_SUBJECT, *options) if gsi else tuple(options)
+        self._has_sums = bool(checksum)
+        sums = ("-verify-checksum", "-checksum-alg", checksum) if checksum else ()
+        self._options = (*(_SUBJECT if gsi else ()), *sums, *options)
         self._is_third_party = third_party
 
     def prepare(self, places: Sequence[Path]) -> None:  # noqa: ARG002  # it may use any place
@@ -56,7 +67,10 @@ class GridFtp(Peer):
             self._source, self._source_port = self._start(home, [])
 
     def run(self, work: Work) -> Measurement:
-        """Copy; the data phase is what the transfer log of the destination's server says."""
+        """Copy; the data phase is what the transfer log of the destination's server says.
+
+        That log ends with the bytes, before they are summed, so with sums it is the whole command.
+        """
         assert isinstance(work, Copy)
         scheme = "gsiftp" if self._is_gsi else "ftp"
         source = f"file://{work.source}"
@@ -75,7 +89,8 @@ class GridFtp(Peer):
             meter.run(side, ["globus-url-copy", "-fast", *self._options, *what], self._environments[0])
             if work.is_durable:
                 meter.run(DESTINATION, ["sync", "-f", work.destination])
-        seconds = None if work.is_durable else data_seconds(self._log.read_text())
+        is_all = not work.is_durable and not self._has_sums
+        seconds = data_seconds(self._log.read_text()) if is_all else None
         if seconds is None:
             return measured(meter, work)
         return measured(meter, work, data_s=seconds, timed_by="the server's transfer log")

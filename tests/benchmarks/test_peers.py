@@ -19,7 +19,7 @@ from benchmarks.peers.local import Cp, Dd, TarNc
 from benchmarks.peers.rclone import Rclone
 from benchmarks.peers.rsync import Rsync
 from benchmarks.peers.xrootd import Xrootd
-from benchmarks.work import DESTINATION, SOURCE, Flow
+from benchmarks.work import DESTINATION, SOURCE, WHOLE_COMMAND, Flow
 
 COPIERS: tuple[Peer, ...] = (
     Cp(),
@@ -28,6 +28,8 @@ COPIERS: tuple[Peer, ...] = (
     GridFtp("gridftp"),
     GridFtp("gridftp -cc 2 -pp, third party", ["-cc", "2", "-pp"], third_party=True),
     GridFtp("gridftp, GSI, third party", third_party=True, gsi=True),
+    GridFtp("gridftp with md5", checksum="MD5"),
+    GridFtp("gridftp with adler32, third party", third_party=True, checksum="ADLER32"),
     Rsync(),
     Rclone("rclone", 2),
     Xrootd("xrdcp"),
@@ -92,6 +94,22 @@ def test_the_time_of_gridftp_is_from_the_first_start_to_the_last_end() -> None:
     assert data_seconds("") is None
     now = "20261122120001.500000"
     assert (data_seconds(line.format(now, now)) or 0) > 0
+
+
+def test_gridftp_with_sums_takes_until_they_were_compared(place: Path) -> None:
+    peers = [GridFtp("without"), GridFtp("with", third_party=True, checksum="ADLER32")]
+    absent = {peer.label: why for peer in peers if (why := peer.absence())}
+    result = hold(Contest("x", Files(2, 10_000), tuple(peers)), Places(place, place), 1, chance(), lambda _: None)
+    assert result.absent == absent
+    for label, timed_by in (("without", "the server's transfer log"), ("with", WHOLE_COMMAND)):
+        assert label in absent or result.rounds[0][label].timed_by == timed_by
+
+
+def test_gridftp_does_not_go_on_without_a_sum_that_it_was_asked_for(place: Path) -> None:
+    peer = GridFtp("gridftp", checksum="ADLER32")
+    result = hold(Contest("x", Files(1, 10_000), (peer,)), Places(place, place), 1, chance(), lambda _: None)
+    # The client has no other sum for its own files than MD5.
+    assert peer.absence() or "ADLER32" in result.absent["gridftp"]
 
 
 def test_a_free_port_is_free() -> None:

@@ -37,13 +37,13 @@ def words(picture: str) -> str:
 
 def test_a_picture_has_ratios_limits_and_rates(make_result: Make) -> None:
     result = make_result(
-        "large", **{"fdtcp": [1.0, 1.1], "fdtcp_no checksum": [1, 1], "cp": [1, 1], "gridftp1": [2, 2]}
+        "large", **{"fdtcp": [1.0, 1.1], "fdtcp_no checksum": [1, 1], "cp": [1, 1], "gridftp0-p01": [2, 2]}
     )
     result.absent["rsync"] = "not installed"
     picture = draw("a title", "a machine", [result], judge({"large": result}))
     said = words(picture)
     assert {"Ratios to peers", "Limits", "Everybody", "rsync", "not installed"} <= set(said.split(" | "))
-    assert "large: fdtcp : gridftp1" in said
+    assert "large: fdtcp : gridftp -p 1" in said
     assert re.search(r"1\.91 \(1\.82 to 2\.00\), >= 1\.3: met", said)
 
 

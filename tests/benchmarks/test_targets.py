@@ -16,6 +16,18 @@ def test_a_target_is_judged_by_the_best_of_the_peers_that_are_meant(make_result:
     assert standing.estimate.median == pytest.approx(2.0)
 
 
+def test_gridftp_is_met_with_a_sum_at_both_ends_and_with_one_only_at_ours(make_result: Make) -> None:
+    seconds = {
+        "fdtcp": [1.0],
+        "gridftp0-p01": [1.2],
+        "gridftp0with0adler320-p01": [2.0],
+        "gridftp0with0md50-p01": [9.0],
+    }
+    standings = judge({"large": make_result("large", **seconds)})
+    found = {standing.peer: standing.verdict for standing in standings if standing.target.value == 1.3}
+    assert found == {"gridftp with adler32 -p 1": Verdict.MET, "gridftp -p 1": Verdict.MISSED}
+
+
 def test_the_best_of_a_limit_is_the_lowest(make_result: Make) -> None:
     result = make_result("tiny", fdtcp=[1], gridftp1=[4], gridftp2=[2])
     (standing,) = judge({"tiny": result}, (Target("tiny", OURS, Figure.WHOLE, 1.0, "gridftp", is_limit=True),))
@@ -50,6 +62,8 @@ def test_what_was_not_measured_is_not_called_missed(make_result: Make) -> None:
 def test_only_what_a_target_names_is_wanted() -> None:
     assert is_wanted("large", "gridftp -p 4")
     assert is_wanted("large", OURS)
+    assert is_wanted("four", "gridftp with adler32 -cc 2, third party")
+    assert not is_wanted("four", "gridftp with md5 -cc 2")
     assert not is_wanted("large", "tar | nc")
     assert not is_wanted("third-party-large", "gridftp -p 4")
 
