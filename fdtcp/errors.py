@@ -224,7 +224,7 @@ class SourceHangs(FdtError):
 
 
 class DestinationHangs(FdtError):
-    """The destination's storage did not come back from writing; what was not safe by then has failed with the job."""
+    """The destination's storage gave no answer; what was to be there has failed, and all else went on."""
 
     code = "destination-hangs"
     fault = Fault.SITE

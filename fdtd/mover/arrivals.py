@@ -88,7 +88,8 @@ class Arrivals(dict[int, Arrival]):
         arrival.settle()
         return arrival
 
-    def remember_all(self) -> None:
-        """Make Arrivals of all plain files that are not settled."""
-        for file in (*self._expected, *self._taken):
-            self[file]  # asking is what does it
+    def remember(self, is_meant: Callable[[DestinationFile], bool]) -> None:
+        """Make Arrivals of those plain files that are meant and not settled."""
+        for file in [*self._expected.values(), *self._taken.values()]:
+            if is_meant(file):
+                self[file.index]  # asking is what does it

@@ -27,8 +27,10 @@ _PARTIAL_MODE: Final = 0o600
 class Custody:
     """The open files of a writer; what is not said to be called with the lock is called without it."""
 
-    def __init__(self, lock: Latch, policy: Policy, destinations: Destinations, log: Log) -> None:
+    def __init__(self, lock: Latch, policy: Policy, destinations: Destinations, patience_s: float, log: Log) -> None:
+        """`patience_s`: so long a thread waits for another one that opens the same file."""
         self._lock = lock
+        self._patience_s = patience_s
         self._policy = policy
         self._destinations = destinations
         self._log = log
@@ -102,7 +104,7 @@ class Custody:
     @contextmanager
     def _only_one(self, file: int) -> Iterator[None]:
         """Let one thread at a time open a file."""
-        deadline = time.monotonic() + self._policy.stall_timeout
+        deadline = time.monotonic() + self._patience_s
         with self._lock:
             while file in self._opening:
                 if not self._lock.wait(max(0.0, deadline - time.monotonic())):

@@ -10,35 +10,32 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final
 
 from fdtcp.errors import DestinationHangs, FdtError, Phase, Problem, Side
 from fdtcp.model.columns import Columns
 from fdtcp.model.order import Action, Checksum, DestinationFile, Extent, Outcome, Policy, Sync
 from fdtcp.model.order import State as End
 from fdtd.mover.arrival import Arrival, State
+from fdtd.mover.batches import Batch
 from fdtd.mover.commit import Item, Sheaf
 from fdtd.mover.custody import Custody
 from fdtd.mover.frames import SMALL_FILE_BYTES, Header
+from fdtd.mover.hangs import Hangs
 from fdtd.mover.holding import Holding
 from fdtd.mover.latch import Latch
 from fdtd.mover.log import Log
 from fdtd.mover.preflight import Decision
 from fdtd.mover.receiver import LEAST_BLOCK_BYTES, Fate, Receiver, Reply
+from fdtd.mover.rivals import Rival, Rivals
 from fdtd.mover.room import Room
-from fdtd.mover.streams import StreamBroken
 from fdtd.mover.sums import COMPARING_SUM, sum_of
 from fdtd.mover.turns import Turn
 from fdtd.storage.base import Committable, Destinations, Existing, Partial, Volume
 
-
-class Rival(Protocol):
-    """A stream, as another one sees it that was given its block."""
-
-    number: int
-
-    def end(self) -> None:
-        """Make its thread go away."""
+# Who was given what another stream had, which seemed dead, waits for this part of the stall time until it lets go: the
+# answer shall be there before its own peer takes it for dead, too.
+_PATIENCE: Final = 0.75
 
 
 class Landing:
@@ -66,12 +63,15 @@ class Landing:
         self.on_sheaf: Callable[[Sheaf], None] = lambda _sheaf: None
         self.on_all_final: Callable[[], None] = lambda: None
         self.on_streams: Callable[[int], None] = lambda _wanted: None
-        self.on_hang: Callable[[DestinationHangs], None] = lambda _error: None
+        self.on_hang: Callable[[DestinationHangs], None] = lambda _error: None  # called with the lock
         self.discard = False
         self.destinations = destinations
         self._log = log
-        self._streams: dict[int, Rival] = {}
-        self.custody = Custody(self.lock, policy, destinations, log)
+        self.rivals = Rivals()
+        self.hangs = Hangs()
+        self.batches: list[Batch] = []
+        self.patience_s = _PATIENCE * policy.stall_timeout
+        self.custody = Custody(self.lock, policy, destinations, self.patience_s, log)
         self.custody.on_hang = self.note_hang
         self.holdings, self.users, self.kept = self.custody.holdings, self.custody.users, self.custody.kept
 
@@ -108,22 +108,20 @@ class Landing:
     def stream_opened(self, stream: Rival) -> None:
         """Take on an authenticated stream.  Raises StreamBroken for a number that is taken."""
         with self.lock:
-            if stream.number in self._streams:
-                raise StreamBroken(f"there is a stream {stream.number} already")
-            self._streams[stream.number] = stream
+            self.rivals.add(stream)
 
     def stream_gone(self, stream: Rival) -> None:
         """Take back what a stream owned; it is its thread that says so, as the last thing that it does."""
         with self.lock:
-            del self._streams[stream.number]
+            self.rivals.remove(stream)
             for file in self.receiver.stream_lost(stream.number):
                 self.let_go_if_final(file)
             self.lock.notify_all()
 
     @property
     def has_streams(self) -> bool:
-        """Whether any stream is open; with the lock held it stays true."""
-        return bool(self._streams)
+        """Whether any stream is open that may come to its end; with the lock held it stays true."""
+        return self.rivals.has_any
 
     @property
     def has_open(self) -> bool:
@@ -134,13 +132,13 @@ class Landing:
     def streams(self) -> list[Rival]:
         """The streams that are open now."""
         with self.lock:
-            return list(self._streams.values())
+            return self.rivals.all
 
     # --- blocks -------------------------------------------------------------------------------------------------
 
     def begin(self, stream: Rival, header: Header) -> Partial | None:
         """Take the header of a BLOCK; returns where to write it, None to discard it."""
-        deadline = time.monotonic() + self.policy.stall_timeout
+        deadline = time.monotonic() + self.patience_s
         with self.lock:
             self.touch()
             while True:
@@ -149,10 +147,9 @@ class Landing:
                     break
                 for number in rivals:
                     self._log.trouble("stream-ended", stream=number, reason="its block came on another stream")
-                    self._streams[number].end()
+                    self.rivals.end(number)
                 if not self.lock.wait(max(0.0, deadline - time.monotonic())):
-                    self.note_hang(header.file)
-                    raise StreamBroken(f"streams {sorted(rivals)} do not let go of a block")
+                    self.note_hang(header.file)  # after which nobody wants it any more
             if fate is Fate.DISCARD:
                 return None
             if (holding := self.custody.ready(header.file)) is not None:
@@ -168,13 +165,32 @@ class Landing:
             return None
 
     def note_hang(self, file: int) -> DestinationHangs:
-        """Say that a thread does not come back from writing a file, though its stream has ended; call with the lock.
+        """Take that a thread does not come back from a file, though its stream has ended; call with the lock."""
+        return self.give_up(self.receiver.arrivals.path(file), self.patience_s)
 
-        Nobody may write there before it is gone, and nothing can take it back.
+    def give_up(self, path: bytes, seconds: float) -> DestinationHangs:
+        """Fail all that is on the file system of a path, which hangs: nobody can take back who is there.
+
+        Whoever is there is cut off, and its files on other file systems are others' to write.
         """
-        name, seconds = os.fsdecode(self.receiver.arrivals.path(file)), self.policy.stall_timeout
+        name = os.fsdecode(path)
         error = DestinationHangs(f"writing {name}, or what came with it: no answer for more than {seconds:.0f} s")
-        self.on_hang(error)
+        with self.lock:
+            self.hangs.note(path, error)
+            self.turn = Turn()  # who has the old one may keep it
+            problem = error.problem(Side.DESTINATION, Phase.TRANSFER)
+            self._fail_those(problem, lambda file: self.hangs.error_of(file.path) is not None)
+            for arrival in self.receiver.arrivals.values():
+                if arrival.owned and self.hangs.error_of(arrival.file.path) is not None:
+                    for _, stream in arrival.owned.values():
+                        self.rivals.cut_off(stream)
+            for batch in [batch for batch in self.batches if self.hangs.error_of(batch.now) is not None]:
+                self.batches.remove(batch)
+                batch.is_lost = True
+                batch.give_up(batch)
+                self.rivals.cut_off(batch.stream)
+            self.on_hang(error)
+            self.lock.notify_all()
         return error
 
     def written(self, stream: Rival, header: Header, value: int) -> Reply:
@@ -259,10 +275,13 @@ class Landing:
 
     def fail_open(self, problem: Problem, largest: int = 1 << 63) -> None:
         """Fail all files that still wait for bytes, or those that are no larger than `largest`."""
+        self._fail_those(problem, lambda file: file.size <= largest)
+
+    def _fail_those(self, problem: Problem, is_meant: Callable[[DestinationFile], bool]) -> None:
         with self.lock:
-            self.receiver.arrivals.remember_all()
+            self.receiver.arrivals.remember(is_meant)
             for file, arrival in self.receiver.arrivals.items():
-                if arrival.is_open and arrival.file.size <= largest:
+                if arrival.is_open and is_meant(arrival.file):
                     self.fail(file, problem)
 
     def fail_volume(self, volume: Volume, error: FdtError) -> None:
@@ -373,5 +392,7 @@ class Landing:
         arrival = self.receiver.arrivals[file]
         if arrival.state is not State.FINAL or arrival.owned or file in self.users:
             return
+        if self.hangs.error_of(arrival.file.path) is not None:
+            return  # to close or remove it would hang, too: that is the daemon's sweeper's business
         code = arrival.problem.code if arrival.problem is not None else ""
         self.custody.let_go(file, code, may_keep=self.policy.keep_partials and not self.discard)

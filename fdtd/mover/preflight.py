@@ -28,6 +28,7 @@ from fdtcp.model.order import (
 from fdtcp.units import format_size
 from fdtcp.value import dataclass
 from fdtd.mover.frames import SMALL_FILE_BYTES
+from fdtd.mover.hangs import Hangs
 from fdtd.mover.journal import Identity, decode_journal, merge
 from fdtd.mover.sums import sum_of
 from fdtd.storage.base import Destinations, Facts, Partial, Site, Survey
@@ -50,9 +51,11 @@ class Decision:
 class Preflight:
     """Decides file by file, but for plain ones, and remembers how much space it has promised on each device."""
 
-    def __init__(self, policy: Policy, destinations: Destinations) -> None:
+    def __init__(self, policy: Policy, destinations: Destinations, hangs: Hangs | None = None) -> None:
+        """`hangs` is told what is on which device."""
         self._policy = policy
         self._destinations = destinations
+        self._hangs = hangs or Hangs()
         self._room: dict[int, int] = {}
 
     def plain(self, files: Columns[DestinationFile]) -> list[int]:
@@ -86,6 +89,8 @@ class Preflight:
             survey = self._destinations.survey(above, names)
         except FdtError:
             return None  # which file of them that fails, and why, is said when it is looked at
+        if survey is not None:
+            self._hangs.note_site(above, survey.site.device)
         if survey is not None and self._policy.verify is Verify.DISK and not survey.site.gives_back:
             return None
         return survey
@@ -100,6 +105,7 @@ class Preflight:
 
     def _decide(self, file: DestinationFile) -> Decision:
         site = self._destinations.look(file.path)
+        self._hangs.note_site(file.path.rpartition(b"/")[0], site.device)
         if self._policy.verify is Verify.DISK and not site.gives_back:
             raise OptionRefused(f"the storage of {os.fsdecode(file.path)} does not give back what was written to it")
         action = Action.SEND if site.existing is None else self._action_for_existing(file, site.existing)

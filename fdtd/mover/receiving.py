@@ -84,7 +84,7 @@ class ReceivingStream:
         self._landing = landing
         self._comparing = Comparing(landing)
         self._checkpoints = Checkpoints(landing)
-        self._smalls = Smalls(landing)
+        self._smalls = Smalls(landing, number)
         self._finished = finished
         self._log = log
         self._rate = rate

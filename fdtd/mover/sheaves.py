@@ -67,13 +67,13 @@ class Sheaves:
         for sheaf in sheaves:
             sheaf.bundle.close()
 
-    def abandon(self, sheaves: Sequence[Sheaf], problem: Problem) -> None:
-        """Fail files that nobody began to commit."""
+    def abandon(self, sheaves: Sequence[Sheaf], problem: Problem, *, close: bool = True) -> None:
+        """Fail files that nobody began to commit; `close`: nor will come back to."""
         with self._landing.lock:
             for sheaf in sheaves:
                 for file, value in sheaf.files.values():
                     self._fail(file, value, problem)
-        for sheaf in sheaves:
+        for sheaf in sheaves if close else ():
             sheaf.bundle.close()
 
     def take_outcomes(self) -> Columns[Outcome]:

@@ -34,12 +34,13 @@ from fdtd.mover.control import LIFE_AFTER_EOF_S, Control
 from fdtd.mover.crossing import Crossing
 from fdtd.mover.frames import SMALL_FILE_BYTES
 from fdtd.mover.landing import Landing
+from fdtd.mover.lanes import Epoch
 from fdtd.mover.log import Log
 from fdtd.mover.preflight import Preflight
 from fdtd.mover.rate import WRITERS_BURST_S, RateLimit
 from fdtd.mover.receiving import ReceivingStream
 from fdtd.mover.rereading import Rereader
-from fdtd.mover.safekeeping import Committer, Epoch, Keeper
+from fdtd.mover.safekeeping import Committer, Keeper
 from fdtd.mover.sheaves import Sheaves
 from fdtd.mover.streams import Wire
 from fdtd.storage.choose import ChosenDestinations
@@ -59,6 +60,9 @@ _AFTER_SOURCE_S: Final = 2.0
 _OUTCOMES_A_MESSAGE: Final = 1000
 
 _SEND: Final = bytes([list(Action).index(Action.SEND)])  # as columns have it
+
+# A disk that is slow, or has much to write for others, takes minutes for a sync; so many stall times are no such thing.
+_COMMIT_STALLS: Final = 20
 
 # What stopping may take before the watchdog ends the process.
 _STOP_S: Final = LIFE_AFTER_EOF_S - 0.4
@@ -82,7 +86,7 @@ class Writer:
         self._log = log
         self._landing = Landing(setup.policy, destinations, log)
         self._sheaves = Sheaves(self._landing)
-        self._preflight = Preflight(setup.policy, destinations)
+        self._preflight = Preflight(setup.policy, destinations, self._landing.hangs)
         self._committer = Committer(setup.policy.sync, self._landing, log)
         self._rereader: Rereader | None = None
         if setup.policy.verify is Verify.DISK:
@@ -103,7 +107,7 @@ class Writer:
         self._told_finals_at = 0.0
         self._committer.is_last = lambda: self._last and not self._landing.has_open
         self._landing.on_all_final = control.wake
-        self._landing.on_hang = control.fail
+        self._landing.on_hang = self._note_hang
 
     def run(self) -> Problem | None:
         """Work until the job is over; returns why it ended early, if it did."""
@@ -123,12 +127,16 @@ class Writer:
             elif order is not None:
                 raise ProtocolViolation(f"a writer cannot {type(order).__name__}")
             self._rate.tick(time.monotonic())
+            self._look_for_hangs(time.monotonic())
             self._tell(time.monotonic())
             if self._last and self._landing.open_files == 0:
                 break
             problem = self._watch_streams(time.monotonic()) or problem
             if self._landing.has_open:
                 self._crossing.open_more(self._crossing.spread, self._wants_streams)
+        hang = self._landing.hangs.first
+        if problem is None and hang is not None:
+            problem = hang.problem(Side.DESTINATION, Phase.TRANSFER)
         return self._end(problem)
 
     # --- orders -------------------------------------------------------------------------------------------------
@@ -145,6 +153,24 @@ class Writer:
     def _follow_rate(self, rate: int) -> None:
         self._log.event("rate", limit=rate)
         self._rate.follow(rate)
+
+    def _note_hang(self, error: DestinationHangs) -> None:
+        """Fail what waits to be made safe where nothing answers any more; all else goes on."""
+        self._log.trouble("destination-hangs", reason=error.reason)
+        if self._rereader is not None:
+            # It may hang in the midst of anybody's files: then the job is over.
+            self._control.fail(error)
+        self._committer.give_up()
+        self._control.wake()
+
+    def _look_for_hangs(self, now: float) -> None:
+        patience = _COMMIT_STALLS * self._policy.stall_timeout
+        for path in self._committer.hangs_at(now, patience):
+            self._landing.give_up(path, patience)
+        roster = self._crossing.roster
+        for stream in roster.streams:
+            if stream.number in self._landing.rivals.hung:
+                self._crossing.replace(stream)
 
     def _expect(self, order: Expect) -> None:
         files = Columns.of(DestinationFile, order.files)

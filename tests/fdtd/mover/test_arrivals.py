@@ -68,7 +68,7 @@ def test_all_that_are_open_can_be_remembered(arrivals: Arrivals) -> None:
         arrivals.expect_plain(DestinationFile(index, b"/y", 10, 0, 0o644, b"s"))
         arrivals.take(index, 10)
     arrivals.settle(4)
-    arrivals.remember_all()
+    arrivals.remember(lambda _file: True)
     assert sorted(arrivals) == [3, 5]
 
 

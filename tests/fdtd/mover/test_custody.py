@@ -63,7 +63,7 @@ class Desk:
 def desk(tmp_path: Path) -> Iterator[Desk]:
     with Prefixes([os.fsencode(tmp_path)]) as prefixes:
         slow, lock = Slow(prefixes), Latch()
-        made = Desk(Custody(lock, Policy(stall_timeout=0.2), slow, Log()), lock, slow)
+        made = Desk(Custody(lock, Policy(), slow, 0.2, Log()), lock, slow)
         made.custody.on_hang = made.on_hang
         yield made
         slow.close()

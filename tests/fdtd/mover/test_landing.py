@@ -75,14 +75,21 @@ def test_a_contested_block_is_written_only_after_the_old_stream_is_gone(landing:
     landing.fail(0, LOST)
 
 
-def test_a_stream_that_does_not_go_keeps_its_block(landing: Landing, tmp_path: Path) -> None:
+def test_a_stream_that_does_not_go_keeps_its_block_and_the_file_fails(landing: Landing, tmp_path: Path) -> None:
     expect(landing, tmp_path / "file")
     old, new = FakeStream(1, landing, hangs=True), FakeStream(2, landing)
-    assert landing.begin(old, block()) is not None
-    with pytest.raises(StreamBroken):
-        landing.begin(new, block())
+    partial = landing.begin(old, block())
+    assert partial is not None
+    assert landing.begin(new, block()) is None and landing.discarded(block()) is Reply.DROP
+    assert [one.problem.code for one in landing.outcomes if one.problem] == ["destination-hangs"]
+    landing.stream_gone(new)
+    assert not landing.has_streams, "nobody waits for the one that hangs"
+    # It comes back after all; what is on a device that hangs is touched no more.
+    partial.write(memoryview(CONTENT), 0)
+    assert landing.written(old, block(), 1) is Reply.DROP
     landing.stream_gone(old)
-    landing.fail(0, LOST)
+    assert os.listdir(tmp_path) == [os.path.basename(os.fsdecode(partial.path))]
+    assert not landing.take_outcomes(), "something is left of it: that is told by the daemon, who sweeps it"
 
 
 def test_a_failed_file_is_closed_only_when_nobody_writes_to_it(landing: Landing, tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,9 +21,12 @@ from fdtd.mover.preflight import Preflight
 from fdtd.mover.receiver import MAX_REFUSALS
 from fdtd.mover.sheaves import Sheaves
 from fdtd.mover.smalls import Smalls
+from fdtd.mover.streams import StreamBroken
+from fdtd.storage.base import Partial
 from fdtd.storage.choose import ChosenDestinations
 from fdtd.storage.names import partial_name
 from fdtd.storage.paths import Prefixes
+from fdtd.storage.posix_bundle import PosixBundle
 
 CONTENT = b"some bytes"
 ENTRY = Entry(0, len(CONTENT), zlib.adler32(CONTENT), 5)
@@ -162,3 +167,90 @@ def test_a_file_system_without_nameless_files_goes_the_long_way(
     assert len(epoch.items) == 1 and not epoch.sheaves
     assert epoch.commit() == [(0, State.DONE)]
     assert os.listdir(tmp_path / "to") == ["file"]
+
+
+class Slow:
+    """Lets the thread that writes one file hang, by either way."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+        self.entered, self.go_on = threading.Event(), threading.Event()
+        write, claim, name = PosixBundle.write, ChosenDestinations.claim, os.fsencode(path)
+
+        def hang(path: bytes) -> None:
+            if path == name and not self.entered.is_set():
+                self.entered.set()
+                assert self.go_on.wait(30)
+
+        def slow_write(bundle: PosixBundle, path: bytes, mode: int, mtime_ns: int, content: memoryview) -> bool:
+            hang(path)
+            return write(bundle, path, mode, mtime_ns, content)
+
+        def slow_claim(destinations: ChosenDestinations, path: bytes, mode: int, *, journal: bool) -> Partial:
+            hang(path)
+            return claim(destinations, path, mode, journal=journal)
+
+        monkeypatch.setattr(PosixBundle, "write", slow_write)
+        monkeypatch.setattr(ChosenDestinations, "claim", slow_claim)
+
+
+@pytest.mark.parametrize(
+    "landing", [replace(SHORT, stall_timeout=0.3), replace(LONG, stall_timeout=0.3)], indirect=True
+)
+def test_a_thread_that_does_not_come_back_keeps_the_files_of_its_device_only(
+    landing: Landing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = ["to/file", "to/first", "dead/file", "to/last"]
+    for index in (1, 2, 3):
+        expect(landing, index, tmp_path / paths[index])
+    for above, device in (("to", 1), ("dead", 2)):
+        landing.hangs.note_site(os.fsencode(tmp_path / above), device)
+    epoch, slow = Epoch(landing), Slow(monkeypatch, tmp_path / "dead/file")
+    batch = [ENTRY._replace(file=number) for number in (1, 2, 3)]
+    broken: list[str] = []
+
+    def take_and_hang() -> None:
+        try:
+            Smalls(landing, 7).take(batch, memoryview(3 * CONTENT))
+        except StreamBroken as exc:
+            broken.append(exc.reason)
+
+    thread = threading.Thread(target=take_and_hang)
+    thread.start()
+    assert slow.entered.wait(30)
+    # They come again on another stream, with one of another batch.
+    assert Smalls(landing, 8).take([*batch, ENTRY], memoryview(4 * CONTENT)) == []
+    assert codes(landing) == ["destination-hangs"] and landing.waiting == 0
+    slow.go_on.set()
+    thread.join(30)
+    assert len(broken) == 1 and not landing.users and not landing.batches
+    told = dict(epoch.commit())
+    assert told == {0: State.DONE, 1: State.DONE, 2: State.FAILED, 3: State.DONE}
+    assert all((tmp_path / paths[index]).read_bytes() == CONTENT for index in (0, 1, 3))
+    assert not (tmp_path / paths[2]).exists() and sorted(os.listdir(tmp_path / "to")) == ["file", "first", "last"]
+
+
+@pytest.mark.parametrize("landing", [replace(SHORT, stall_timeout=0.3)], indirect=True)
+def test_who_goes_on_is_waited_for(landing: Landing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expect(landing, 1, tmp_path / "to/slow")
+    epoch, slow = Epoch(landing), Slow(monkeypatch, tmp_path / "to/slow")
+    batch = [ENTRY, ENTRY._replace(file=1)]
+    thread = threading.Thread(target=lambda: Smalls(landing).take(batch, memoryview(2 * CONTENT)))
+    thread.start()
+    assert slow.entered.wait(30)
+    is_waiting = threading.Event()
+    wait_for = landing.lock.wait_for
+
+    def wait_once(predicate: Callable[[], bool], timeout: float | None = None) -> bool:
+        if not is_waiting.is_set():
+            is_waiting.set()
+            landing.batches[0].now = b"/another"  # it was at another one when the wait began
+            found = wait_for(predicate, timeout)
+            landing.batches[0].now = b"/and another"
+            slow.go_on.set()
+            return found
+        return wait_for(predicate, 30)
+
+    monkeypatch.setattr(landing.lock, "wait_for", wait_once)
+    assert Smalls(landing).take(batch, memoryview(2 * CONTENT)) == []
+    thread.join(30)
+    assert sorted(epoch.commit()) == [(0, State.DONE), (1, State.DONE)] and is_waiting.is_set()
