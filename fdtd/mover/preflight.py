@@ -8,7 +8,7 @@ continue is removed.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from fdtcp.errors import DestinationExists, DestinationFull, FdtError, OptionRefused, Phase, ResumeRefused, Side
@@ -56,12 +56,15 @@ class Preflight:
         self._policy = policy
         self._destinations = destinations
         self._hangs = hangs or Hangs()
-        self._room: dict[int, int] = {}
+        self.room: dict[int, int] = {}  # bytes of each device that have not been promised
 
-    def plain(self, files: Columns[DestinationFile]) -> list[int]:
+    def plain(
+        self, files: Columns[DestinationFile], may_look: Callable[[bytes], bool] = lambda _above: True
+    ) -> list[int]:
         """Return the places of those that are small, of which nothing is there, and which have room: to be sent.
 
-        They are most of the files of large jobs, and have nothing to be decided one by one.
+        They are most of the files of large jobs, and have nothing to be decided one by one.  `may_look` is asked before
+        each directory.
         """
         if self._policy.resume is Resume.REQUIRE or self._policy.writers:
             return []  # what is kept, and the device of each file, only a look can tell
@@ -75,7 +78,7 @@ class Preflight:
         sizes = files.numbers("size")
         plain: list[int] = []
         for above, group in groups.items():
-            survey = self._survey(above, [name for _, name in group])
+            survey = self._survey(above, [name for _, name in group]) if may_look(above) else None
             if survey is None:
                 continue
             others = survey.others
@@ -170,17 +173,17 @@ class Preflight:
         """Count the file against the free space that was seen first: later figures contain what we wrote ourselves."""
         needed = file.size - kept
         if not self._has_room(site, needed):
-            left = format_size(max(self._room[site.device], 0))
+            left = format_size(max(self.room[site.device], 0))
             raise DestinationFull(
                 f"{os.fsdecode(file.path)} needs {format_size(needed)} and {left} are left after the files before it"
             )
 
     def _has_room(self, site: Site, needed: int) -> bool:
         """Promise so many bytes, if there is room for them; what needs none has room anywhere."""
-        room = self._room.setdefault(site.device, site.free - _SPARE_BYTES)
+        room = self.room.setdefault(site.device, site.free - _SPARE_BYTES)
         if needed > max(room, 0):
             return False
-        self._room[site.device] = room - needed
+        self.room[site.device] = room - needed
         return True
 
 

@@ -1,13 +1,14 @@
 """The writer: the destination's program for one job.
 
 Decides what the daemon hears and when the job is over: verdicts, outcomes in batches, progress, what is kept.  All
-work on bytes happens in other threads; this one must never wait for a disk longer than pre-flight takes.
+work on bytes happens in other threads, and so does pre-flight; this one must never wait for a disk.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable, Sequence
 from itertools import repeat
 from typing import Final
 
@@ -32,6 +33,7 @@ from fdtcp.model.order import (
 )
 from fdtd.mover.control import LIFE_AFTER_EOF_S, Control
 from fdtd.mover.crossing import Crossing
+from fdtd.mover.expecting import Decided, Expecting
 from fdtd.mover.frames import SMALL_FILE_BYTES
 from fdtd.mover.landing import Landing
 from fdtd.mover.lanes import Epoch
@@ -86,7 +88,8 @@ class Writer:
         self._log = log
         self._landing = Landing(setup.policy, destinations, log)
         self._sheaves = Sheaves(self._landing)
-        self._preflight = Preflight(setup.policy, destinations, self._landing.hangs)
+        preflight = Preflight(setup.policy, destinations, self._landing.hangs)
+        self._expecting = Expecting(preflight, setup.policy.stall_timeout, self._expected, control.wake)
         self._committer = Committer(setup.policy.sync, self._landing, log)
         self._rereader: Rereader | None = None
         if setup.policy.verify is Verify.DISK:
@@ -119,7 +122,7 @@ class Writer:
         while not self._control.is_stopping:
             order = self._next_order()
             if isinstance(order, Expect):
-                self._expect(order)
+                self._expecting.begin(order, time.monotonic())
             elif isinstance(order, Connect | Listen):
                 self._crossing.obey(order)
             elif isinstance(order, SourceGone):
@@ -128,6 +131,7 @@ class Writer:
                 raise ProtocolViolation(f"a writer cannot {type(order).__name__}")
             self._rate.tick(time.monotonic())
             self._look_for_hangs(time.monotonic())
+            self._expecting.tick(time.monotonic())
             self._tell(time.monotonic())
             if self._last and self._landing.open_files == 0:
                 break
@@ -172,22 +176,24 @@ class Writer:
             if stream.number in self._landing.rivals.hung:
                 self._crossing.replace(stream)
 
-    def _expect(self, order: Expect) -> None:
-        files = Columns.of(DestinationFile, order.files)
-        plain = self._preflight.plain(files)
+    def _expected(
+        self,
+        order: Expect,
+        files: Columns[DestinationFile],
+        places: Sequence[int],
+        decided: Iterable[Decided],
+    ) -> None:
+        """Take what pre-flight says of an order."""
         lean = _lean(files)
-        self._sheaves.expect([lean[place] for place in plain])
+        self._sheaves.expect([lean[place] for place in places])
         verdicts = []
-        others = sorted(set(range(len(files))).difference(plain))
-        rows = list(files) if others else []
-        for place in others:
-            decision = self._preflight.decide(rows[place])
-            self._landing.expect(rows[place], decision)
+        for file, decision in decided:
+            self._landing.expect(file, decision)
             verdicts.append(decision.verdict)
         self._expected_bytes += sum(files.numbers("size"))
         self._last = self._last or order.last
         sent = Columns.build(
-            Verdict, len(plain), index=[lean[place].index for place in plain], action=_SEND * len(plain)
+            Verdict, len(places), index=[lean[place].index for place in places], action=_SEND * len(places)
         )
         self._control.say(Expected(order.seq, Columns.join(Verdict, (sent, Columns.of(Verdict, verdicts)))))
         self._committer.nudge()

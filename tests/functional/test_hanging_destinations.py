@@ -11,8 +11,9 @@ from typing import Final
 
 import pytest
 
-from fdtcp.errors import Side
-from fdtcp.model.order import Policy, State
+from fdtcp.errors import Phase, Side
+from fdtcp.model.order import Ended, Policy, State
+from tests.helpers.hangingfs import ACCESS, OPENDIR, STATFS, HangingFs
 from tests.helpers.movers import Job, Pair
 
 MIB: Final = 1 << 20
@@ -86,3 +87,37 @@ def test_what_is_not_on_the_file_system_that_hangs_is_done(
             failed = outcomes[number].problem
             assert failed is not None and (failed.code, failed.side) == ("destination-hangs", Side.DESTINATION)
         assert number % 2 == 0 or not (elsewhere / "dead" / str(number)).exists()
+
+
+@pytest.mark.root
+@pytest.mark.skipif(not os.path.exists("/dev/fuse"), reason="this kernel has no FUSE")
+@pytest.mark.parametrize("silent", [OPENDIR, STATFS, ACCESS], ids=["open", "statfs", "access"])
+def test_a_look_that_hangs_in_the_kernel_fails_its_files_and_no_others(tmp_path: Path, silent: int) -> None:
+    """It used to keep the writer's own thread, which told of nothing until the daemon gave up."""
+    pairs: list[Pair] = []
+    with HangingFs(tmp_path / "dead", [], 0, {silent}) as disk:
+        for number in range(6):
+            source = tmp_path / str(number)
+            source.write_bytes(os.urandom(1000 + number % 3 * MIB))
+            pairs.append((source, (disk.at if number % 2 else tmp_path / "to") / str(number)))
+        with Job(pairs, Policy(stall_timeout=1.0, block_size=MIB)) as job:
+            job.start()
+            while not isinstance(said := job.writer.hear(), Ended):
+                assert said is not None
+            disk.take_away()
+            assert said.problem is None and job.writer.process.wait(5) == 0
+            outcomes = job.writer.outcomes
+    for number in range(6):
+        failed = outcomes[number].problem
+        if number % 2:
+            assert failed is not None
+            assert (failed.code, failed.side, failed.phase, failed.retryable) == (
+                "destination-hangs",
+                Side.DESTINATION,
+                Phase.PREFLIGHT,
+                True,
+            )
+            assert str(tmp_path / "dead") in failed.reason
+        else:
+            assert outcomes[number].state is State.DONE
+    assert sorted(os.listdir(tmp_path / "to")) == ["0", "2", "4"]

@@ -1,7 +1,8 @@
 """A file system in which reads of a file hang in the kernel, as on a dead NFS mount: FUSE, spoken by hand.
 
 A directory with regular files of zeros.  Files whose name begins with "dead" can be looked at and opened; who reads one
-waits until the file system is taken away.  linux/fuse.h has the structures.
+waits until the file system is taken away.  So does who asks for what it does not answer at all (`silent`).
+linux/fuse.h has the structures.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import os
 import stat
 import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
 _LOOKUP, _FORGET, _GETATTR, _OPEN, _READ, _RELEASE, _FLUSH, _INIT, _BATCH_FORGET = 1, 2, 3, 14, 15, 18, 25, 26, 42
+STATFS, OPENDIR, ACCESS = 17, 27, 34
 _ENOENT, _ENOSYS = 2, 38
 _ROOT: Final = 1
 # As with NFS: who waits for a page can be killed.
@@ -32,8 +34,9 @@ _MTIME: Final = 1_000_000_000
 class HangingFs:
     """Mounted at `at`, which is made; a context manager.  For root."""
 
-    def __init__(self, at: Path, names: Sequence[str], size: int) -> None:
+    def __init__(self, at: Path, names: Sequence[str], size: int, silent: Set[int] = frozenset()) -> None:
         self.at = at
+        self._silent = silent
         self._names = [os.fsencode(name) for name in names]
         self._size = size
         self._device = -1
@@ -53,10 +56,16 @@ class HangingFs:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # Whoever still hangs is let go of with an error; reading the device ends, too.
-        self._libc.umount2(os.fsencode(self.at), 1 | _MNT_DETACH)
+        self.take_away()
         self._thread.join(10)
         os.close(self._device)
+
+    def take_away(self) -> None:
+        """Let go of whoever still hangs, with an error; reading the device ends, too.
+
+        Who waits for an answer to anything but a read cannot be killed before.
+        """
+        self._libc.umount2(os.fsencode(self.at), 1 | _MNT_DETACH)
 
     def _serve(self) -> None:
         while True:
@@ -74,6 +83,8 @@ class HangingFs:
 
     def _answer(self, opcode: int, node: int, body: bytes) -> bytes | int | None:
         """Return the answer's body, an errno, or None for no answer at all."""
+        if opcode in self._silent:
+            return None
         if opcode == _INIT:
             return struct.pack("=4I2H2I2H8I", 7, 31, 0, _ASYNC_READ, 16, 12, 1 << 17, 1, 32, 0, *[0] * 8)
         if opcode == _LOOKUP:
