@@ -277,7 +277,7 @@ class DestinationBusy(FdtError):
 
 
 class DestinationVanished(FdtError):
-    """Somebody else removed or replaced our temporary file before it was put in place."""
+    """Somebody else removed or replaced our temporary file, or moved its directory away, before it was safe."""
 
     code = "destination-vanished"
     fault = Fault.SITE

@@ -173,10 +173,8 @@ def choose(given: Mapping[str, str], configured: Mapping[str, object] | None = N
             chosen[name] = _parse(f"--{name.replace('_', '-')}", parse, given[name])
     policy = {part.name: chosen[part.name] for part in fields(Policy) if part.name in chosen}
     made = Policy(**policy)
-    if not made.is_consistent:
-        raise UsageError("--on-exists update needs --same-by time or --same-by size")
     if made.contradiction:
-        raise UsageError(made.contradiction, remedy="leave one of the two out")
+        raise UsageError(made.contradiction, remedy="leave one of the two out, or change it")
     return Options(made, chosen.get("source_addresses", ()), chosen.get("destination_addresses", ()))
 
 

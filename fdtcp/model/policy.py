@@ -105,11 +105,6 @@ class Policy:
     reverse: bool = False  # the destination connects to the source
 
     @property
-    def is_consistent(self) -> bool:
-        """Whether what makes a file the same can be known before it is sent, where that decides."""
-        return self.on_exists is not OnExists.UPDATE or self.same_by is not SameBy.CHECKSUM
-
-    @property
     def may_replace(self) -> bool:
         """Whether what stands in a file's place when it is put there goes."""
         return self.on_exists in (OnExists.OVERWRITE, OnExists.UPDATE)
@@ -127,6 +122,8 @@ class Policy:
             return "verify=disk compares with a checksum, and checksum=none has none"
         if self.verify is Verify.DISK and self.sync is Sync.NONE:
             return "verify=disk reads what was synced, and sync=none syncs nothing"
+        if self.on_exists is OnExists.UPDATE and self.same_by is SameBy.CHECKSUM:
+            return "on-exists=update needs same-by=time or same-by=size: checksums are known when it is too late"
         return ""
 
     @property

@@ -3,9 +3,12 @@
 Decides when a file may be called done: its bytes, mode and time are safe before its name is, its name is in place and
 safe before the outcome is said.
 
-    dress (mode, time)  ->  sync  ->  publish (rename)  ->  sync names  ->  outcome
+    dress (mode, time)  ->  sync  ->  publish (rename)  ->  sync names  ->  look at the directory  ->  outcome
 
 Small files come in sheaves, which have their modes and times from the start, and go through the same steps together.
+
+The look is one for each directory of an epoch: files go to a directory that was opened before, and whoever moved it
+away meanwhile, and put another one in its place, moved them with it.
 
 With `batch` both syncs are those of the whole file system, once for all files of an epoch; with `file` each file and
 directory is synced by itself; with `none` neither happens, and the report says so.  A sync that fails is never tried
@@ -85,6 +88,7 @@ def commit(
     with turn:
         _publish(steps, sheaves)
     _sync(steps, sheaves, sync, on_lost, lambda item: item.partial.sync_name())
+    _check_places(steps, sheaves)
     _end(steps, sheaves)
     return [(step.item, step.error) for step in steps]
 
@@ -107,6 +111,15 @@ def _publish(steps: list[_Step], sheaves: Sequence[Sheaf]) -> None:
     for sheaf in sheaves:
         if sheaf.error is None:
             sheaf.errors, sheaf.published = sheaf.bundle.publish(), True
+
+
+def _check_places(steps: list[_Step], sheaves: Sequence[Sheaf]) -> None:
+    seen: dict[object, bool] = {}
+    for step in steps:
+        _try(step, lambda item: item.partial.check_place(seen))
+    for sheaf in sheaves:
+        if sheaf.error is None:
+            sheaf.errors = {**sheaf.errors, **sheaf.bundle.take_misplaced(seen)}
 
 
 def _end(steps: list[_Step], sheaves: Sequence[Sheaf]) -> None:

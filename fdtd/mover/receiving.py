@@ -56,7 +56,7 @@ from fdtd.mover.streams import (
 )
 from fdtd.mover.sums import PIECE_BYTES
 from fdtd.storage.base import Existing, Partial
-from fdtd.storage.posix_partial import destination_error
+from fdtd.storage.posix_errors import destination_error
 
 # As much as a pipe may hold without privileges.
 _PIPE_BYTES: Final = 1 << 20

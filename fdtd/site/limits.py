@@ -190,8 +190,6 @@ def _check_others(wanted: Policy) -> None:
         # Written so that NaN fails too.
         if not low <= getattr(wanted, name) <= high:
             raise OptionRefused(f"{name} must be {low:g} to {high:g} seconds", phase=Phase.PREPARE)
-    if not wanted.is_consistent:
-        raise OptionRefused("on_exists update cannot go by checksum", phase=Phase.PREPARE)
     if wanted.stream_rate < 0:
         raise OptionRefused("stream_rate cannot be less than 0", phase=Phase.PREPARE)
     if not 0 <= wanted.zero_size <= MAX_ZERO_SIZE:

@@ -137,6 +137,12 @@ class Committable(Protocol):
     def sync_name(self) -> None:
         """Make its name safe, and those of directories made for it.  Raises DestinationFailed."""
 
+    def check_place(self, seen: dict[object, bool]) -> None:
+        """Check, when its name is safe, that its path leads to it.  Raises DestinationVanished.
+
+        `seen`: what was found of directories for others, as each of them is looked at once.
+        """
+
     def settle(self) -> None:
         """Note that everything about it is safe."""
 
@@ -244,6 +250,9 @@ class Bundle(Protocol):
 
     def publish(self) -> dict[int, FdtError]:
         """Put all in place where nothing is yet; returns what failed: DestinationExists, DestinationFailed, ..."""
+
+    def take_misplaced(self, seen: dict[object, bool]) -> dict[int, FdtError]:
+        """Take away again those to which their paths do not lead, and return them; as `Committable.check_place`."""
 
     def settle(self) -> None:
         """Note that everything about them is safe."""

@@ -76,6 +76,9 @@ class NullPartial(OneAttempt):
     def sync_name(self) -> None:
         """Do nothing."""
 
+    def check_place(self, seen: dict[object, bool]) -> None:
+        """Do nothing."""
+
     def settle(self) -> None:
         """Do nothing."""
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, NamedTuple
 
-from fdtcp.errors import PathRefused
+from fdtcp.errors import DestinationVanished, PathRefused
 from fdtd.storage.kernel import open_beneath
 from fdtd.storage.listing import Listing
 
@@ -118,12 +118,13 @@ class Directory:
     `free` is what pre-flight found when it looked `surveyed_at`, `listing` what it has read of the names.
     """
 
-    __slots__ = ("_lost", "descriptor", "device", "free", "key", "listing", "made_in", "surveyed_at", "users")
+    __slots__ = ("_inode", "_lost", "descriptor", "device", "free", "key", "listing", "made_in", "surveyed_at", "users")
 
     def __init__(self, key: tuple[int, tuple[bytes, ...]], descriptor: int, made_in: Directory | None) -> None:
         self.key = key
         self.descriptor = descriptor
-        self.device = os.fstat(descriptor).st_dev
+        status = os.fstat(descriptor)
+        self.device, self._inode = status.st_dev, status.st_ino
         self.made_in = made_in
         self.users = 0
         self.free = 0
@@ -145,6 +146,19 @@ class Directory:
             raise
         if self.made_in is not None:
             self.made_in.sync()
+
+    def is_in_place(self) -> bool:
+        """Whether its path still leads to it: it may have been moved away, and another one put in its place."""
+        top, parts = self.key
+        try:
+            descriptor = open_beneath(top, b"/".join(parts) or b".", os.O_PATH | os.O_DIRECTORY)
+        except OSError:
+            return False  # whatever the reason: nobody finds here what is in it
+        try:
+            status = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+        return (status.st_dev, status.st_ino) == (self.device, self._inode)
 
 
 class Directories:
@@ -187,6 +201,17 @@ class Directories:
         """Look for a directory anew next time: it was removed while it was open here."""
         with self._lock:
             self._drop(directory)
+
+    def check(self, directory: Directory, path: bytes, seen: dict[object, bool]) -> None:
+        """Raise DestinationVanished unless the path of a file still leads to its directory; see `Committable`."""
+        if directory not in seen:
+            seen[directory] = directory.is_in_place()
+        if not seen[directory]:
+            self.forget(directory)
+            raise DestinationVanished(
+                f"the directory of {os.fsdecode(path)} was moved away while files were written to it",
+                remedy="leave directories where they are while files are written to them",
+            )
 
     def nearest_above(self, path: bytes) -> Directory:
         """Return the nearest existing directory above `path`, to be given back.  Raises PathRefused, OSError."""

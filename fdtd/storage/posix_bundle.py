@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from fdtcp.errors import DestinationExists, DestinationVanished, FdtError
 from fdtd.storage.base import Volume
 from fdtd.storage.kernel import name_file
 from fdtd.storage.paths import Directories, Directory
-from fdtd.storage.posix_partial import FileSystem, destination_error
+from fdtd.storage.posix_errors import destination_error
+from fdtd.storage.posix_volume import FileSystem
 
 # Written, never read; the lowest rights that do.
 _NAMELESS: Final = os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC
@@ -94,6 +95,20 @@ class PosixBundle:
         self._published = {number for number in range(len(self._files)) if number not in errors}
         return errors
 
+    def take_misplaced(self, seen: dict[object, bool]) -> dict[int, FdtError]:
+        """Unlink those whose directory is not where it was."""
+        errors: dict[int, FdtError] = {}
+        for above, directory in self._open.items():
+            if directory is None:
+                continue
+            try:
+                self._directories.check(directory, above + b"/*", seen)
+            except DestinationVanished as exc:
+                files = ((number, self._files[number]) for number in self._published)
+                errors |= {number: exc for number, (open_at, at, _) in files if open_at >= 0 and at is directory}
+        self._unlink(errors)
+        return errors
+
     def settle(self) -> None:
         """Let go of the debt of directories that were made."""
         for directory in self._open.values():
@@ -102,7 +117,11 @@ class PosixBundle:
 
     def retract(self) -> None:
         """Unlink the names that were given, where they still are those of our files."""
-        for number in self._published:
+        self._unlink(self._published)
+        self._published.clear()
+
+    def _unlink(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
             descriptor, directory, name = self._files[number]
             if descriptor < 0:
                 continue
@@ -113,7 +132,6 @@ class PosixBundle:
                     os.unlink(name, dir_fd=directory.descriptor)
             except OSError:
                 pass  # gone already, or not ours to remove: either way there is nothing more that we can do
-        self._published.clear()
 
     def close(self) -> None:
         """Close the files, and give back the directories."""

@@ -28,9 +28,11 @@ from fdtd.storage.listing import SURVEY_S, Listing
 from fdtd.storage.names import NAME_MAX, is_temporary, journal_of_partial, partial_name
 from fdtd.storage.paths import Directories, Directory, Prefixes
 from fdtd.storage.posix_bundle import PosixBundle
+from fdtd.storage.posix_errors import destination_error
 from fdtd.storage.posix_existing import PosixExisting
-from fdtd.storage.posix_partial import FileSystem, PosixPartial, destination_error
+from fdtd.storage.posix_partial import PosixPartial
 from fdtd.storage.posix_source import facts_of, kind_of
+from fdtd.storage.posix_volume import FileSystem
 
 _OPEN_PARTIAL: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 

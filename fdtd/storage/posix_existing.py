@@ -11,8 +11,10 @@ import os
 from fdtcp.errors import DestinationExists
 from fdtd.storage.base import Facts, Volume
 from fdtd.storage.paths import Directories, Directory
-from fdtd.storage.posix_partial import FileSystem, destination_error, sync_open
+from fdtd.storage.posix_errors import destination_error
+from fdtd.storage.posix_partial import sync_open
 from fdtd.storage.posix_source import PosixSource, facts_of
+from fdtd.storage.posix_volume import FileSystem
 
 
 class PosixExisting(PosixSource):
@@ -70,6 +72,10 @@ class PosixExisting(PosixSource):
             self._directory.sync()
         except OSError as exc:
             raise destination_error(self._path, exc) from exc
+
+    def check_place(self, seen: dict[object, bool]) -> None:
+        """Check that its directory is where it was."""
+        self._directories.check(self._directory, self._path, seen)
 
     def settle(self) -> None:
         """Owe nothing: no directory was made."""

@@ -11,30 +11,16 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from fdtcp.errors import (
-    DestinationBlocked,
-    DestinationExists,
-    DestinationFailed,
-    DestinationFull,
-    DestinationUnwritable,
-    DestinationVanished,
-    FdtError,
-    PathRefused,
-)
+from fdtcp.errors import DestinationExists, DestinationFull, DestinationVanished
 from fdtcp.model.order import Direct
 from fdtd.storage.base import Facts, Volume
 from fdtd.storage.bulk import LARGE_BYTES, Bulk, is_much, wants_direct, write_all
-from fdtd.storage.kernel import (
-    has_extents,
-    has_honest_syncfs,
-    rename_without_clobber,
-    reserve_room,
-    sync_file_system,
-    writes_in_turn,
-)
+from fdtd.storage.kernel import rename_without_clobber, reserve_room
 from fdtd.storage.names import journal_name
 from fdtd.storage.paths import Directories, Directory
+from fdtd.storage.posix_errors import destination_error
 from fdtd.storage.posix_source import facts_of
+from fdtd.storage.posix_volume import FileSystem
 
 _JOURNAL: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
@@ -45,46 +31,6 @@ _BLOCK_BYTES: Final = 64 << 10
 
 # A journal of ours is far smaller; whatever else stands under that name is not read into memory.
 _MAX_JOURNAL_BYTES: Final = 64 << 20
-
-
-class FileSystem:
-    """One mounted file system, as something that can be synced, until that fails once.
-
-    The kernel reports a lost write once per descriptor, and says nothing of which file it was.  So nothing on it is
-    believed any more, also what was written before and whose turn to be synced comes later.
-    """
-
-    __slots__ = ("_descriptor", "_lost", "has_extents", "is_honest", "writes_in_turn", "written")
-
-    is_shared = True
-
-    def __init__(self, directory: Directory) -> None:
-        # A descriptor of its own, opened before the first write: write-back errors are reported once per descriptor,
-        # to those that were open when the error happened.
-        self._descriptor = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory.descriptor)
-        self._lost: OSError | None = None
-        self.is_honest = has_honest_syncfs(self._descriptor)  # else each file has to be synced by itself
-        self.has_extents = has_extents(self._descriptor)  # else room is not reserved
-        self.writes_in_turn = writes_in_turn(self._descriptor)
-        self.written = 0  # bytes of large files, also of those that have only begun
-
-    def sync(self) -> None:
-        """Sync the whole file system."""
-        self.check()
-        try:
-            sync_file_system(self._descriptor)
-        except OSError as exc:
-            self._lost = exc
-            raise destination_error(b"the file system", exc) from exc
-
-    def check(self) -> None:
-        """Raise what the sync that failed has raised, if one has."""
-        if self._lost is not None:
-            raise destination_error(b"the file system", self._lost) from self._lost
-
-    def close(self) -> None:
-        """Close the descriptor."""
-        os.close(self._descriptor)
 
 
 class PosixPartial:
@@ -255,6 +201,10 @@ class PosixPartial:
         except OSError as exc:
             raise destination_error(self._path, exc) from exc
 
+    def check_place(self, seen: dict[object, bool]) -> None:
+        """Check that its directory is where it was."""
+        self._directories.check(self._directory, self._path, seen)
+
     def settle(self) -> None:
         """Let go of the debt of directories that were made."""
         if self._directory.made_in is not None:
@@ -377,21 +327,3 @@ def sync_open(call: Callable[[int], None], descriptor: int) -> None:
     if descriptor < 0:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     call(descriptor)
-
-
-def destination_error(path: bytes, exc: OSError) -> FdtError:
-    """Say what an OSError at the destination means to the user."""
-    name = os.fsdecode(path)
-    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DestinationFull(f"{name}: {exc.strerror}")
-    if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return DestinationUnwritable(f"{name}: {exc.strerror} (account {os.geteuid()})")
-    if exc.errno in (errno.ELOOP, errno.ENOTDIR):
-        return DestinationBlocked(f"{name}: a symlink, or something that is no directory, is in the way")
-    if exc.errno == errno.EISDIR:
-        return DestinationBlocked(f"{name} is a directory")
-    if exc.errno == errno.EXDEV:
-        return PathRefused(f"{name} leads out of the directories that this site allows")
-    if exc.errno == errno.ENAMETOOLONG:
-        return PathRefused(f"{name}: the name is too long")
-    return DestinationFailed(f"{name}: {exc.strerror}")

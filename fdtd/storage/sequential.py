@@ -98,6 +98,10 @@ class SequentialPartial(OneAttempt):
         """Sync the directory."""
         self._inner.sync_name()
 
+    def check_place(self, seen: dict[object, bool]) -> None:
+        """Check that its path leads to it."""
+        self._inner.check_place(seen)
+
     def settle(self) -> None:
         """Let go of the debt of directories that were made."""
         self._inner.settle()

@@ -112,6 +112,9 @@ class StoredPartial(OneAttempt):
     def sync_name(self) -> None:
         """Do nothing."""
 
+    def check_place(self, seen: dict[object, bool]) -> None:
+        """Do nothing."""
+
     def settle(self) -> None:
         """Do nothing."""
 
@@ -186,6 +189,9 @@ class StoredExisting(StoredSource):
         self.facts()
 
     def sync_name(self) -> None:
+        """Do nothing."""
+
+    def check_place(self, seen: dict[object, bool]) -> None:
         """Do nothing."""
 
     def settle(self) -> None:

@@ -18,7 +18,7 @@ SLUGGISH: Final = (
     "-I",
     "-c",
     "import os, resource, time; resource.setrlimit(resource.RLIMIT_NOFILE, (1500, 1500));"
-    "from fdtd.mover import program; from fdtd.storage.posix_partial import FileSystem; sync = FileSystem.sync;"
+    "from fdtd.mover import program; from fdtd.storage.posix_volume import FileSystem; sync = FileSystem.sync;"
     "FileSystem.sync = lambda one: (time.sleep(0.15), sync(one))[1]; os._exit(program.main())",
 )
 
@@ -46,8 +46,8 @@ ONE_BY_ONE: Final = (
     "-I",
     "-c",
     "import os, resource, time; resource.setrlimit(resource.RLIMIT_NOFILE, (400, 400));"
-    "from fdtd.mover import program; from fdtd.storage import posix_partial as posix;"
-    "posix.has_honest_syncfs = lambda _descriptor: False; sync = posix.sync_open;"
+    "from fdtd.mover import program; from fdtd.storage import posix_partial as posix, posix_volume as volume;"
+    "volume.has_honest_syncfs = lambda _descriptor: False; sync = posix.sync_open;"
     "posix.sync_open = lambda *open: (time.sleep(0.004), sync(*open))[1]; os._exit(program.main())",
 )
 

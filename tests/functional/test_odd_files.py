@@ -164,3 +164,31 @@ def test_a_destination_that_has_another_name_is_replaced_under_the_one_that_was_
         assert job.run()[0].state is State.DONE
     assert is_same(source, target)
     assert other.read_bytes() == before
+
+
+@pytest.mark.parametrize("size", [1000, 3 * MIB])
+def test_a_file_is_done_only_where_its_path_leads(tmp_path: Path, size: int) -> None:
+    """A directory that is moved away while a job writes to it takes files with it, which used to be called done."""
+    pairs: list[Pair] = []
+    for number in range(4):
+        (tmp_path / str(number)).write_bytes(os.urandom(size))
+        pairs.append((tmp_path / str(number), tmp_path / ("to" if number % 2 else "stays") / str(number)))
+    for name in ("to", "stays"):
+        (tmp_path / name).mkdir()
+    with Job(pairs, Policy(block_size=MIB)) as job:
+        job.describe()
+        job.expect()
+        # The writer has looked, and has the directory open.
+        (tmp_path / "to").rename(tmp_path / "aside")
+        (tmp_path / "to").mkdir()
+        job.connect()
+        job.release()
+        job.writer.wait_end()
+        job.reader.wait_end()
+        outcomes = job.writer.outcomes
+    for number in (1, 3):
+        failed = outcomes[number].problem
+        assert failed is not None and failed.code == "destination-vanished" and failed.retryable
+    assert not os.listdir(tmp_path / "aside") and not os.listdir(tmp_path / "to")
+    assert sorted(os.listdir(tmp_path / "stays")) == ["0", "2"]
+    assert [outcomes[number].state for number in (0, 2)] == [State.DONE, State.DONE]

@@ -122,7 +122,7 @@ def test_a_bad_value_names_its_option_and_what_is_allowed(name: str, text: str, 
 
 
 def test_an_update_says_what_the_same_is() -> None:
-    with pytest.raises(UsageError, match="--same-by time"):
+    with pytest.raises(UsageError, match="same-by=time"):
         choose({"on_exists": "update"})
     assert choose({"on_exists": "update", "same_by": "time"}).policy.on_exists is OnExists.UPDATE
 

@@ -66,6 +66,10 @@ class FakePartial:
         self.disk.step(f"sync name {self.name}")
         self.disk.safe_names.add(self.name)
 
+    def check_place(self, seen: dict[object, bool]) -> None:
+        assert isinstance(seen, dict)
+        self.disk.step(f"look for {self.name}")
+
     def settle(self) -> None:
         self.disk.calls.append(f"settle {self.name}")
 
@@ -102,6 +106,9 @@ def test_an_epoch_is_two_syncs_for_all_files() -> None:
         "publish b False",
         "publish c False",
         "sync volume",
+        "look for a",
+        "look for b",
+        "look for c",
         "settle a",
         "settle b",
         "settle c",
@@ -116,6 +123,7 @@ def test_with_the_policy_file_each_file_and_directory_is_synced() -> None:
         "sync a",
         "publish a False",
         "sync name a",
+        "look for a",
         "settle a",
     ]
 
@@ -157,7 +165,7 @@ def names(check: Callable[[str], bool], disk: FakeDisk) -> list[str]:
 
 def test_a_file_that_may_have_replaced_another_stays_when_its_name_cannot_be_made_safe() -> None:
     """The older one is gone; the new one is whole, and its bytes were synced."""
-    last_sync = run(Sync.BATCH, replace=True)[0].calls.index("settle a") - 1
+    last_sync = run(Sync.BATCH, replace=True)[0].calls.index("look for a") - 1
     disk, results, _ = run(Sync.BATCH, last_sync, replace=True)
     assert all(results.values())
     assert disk.named == disk.safe_bytes == set(FILES)

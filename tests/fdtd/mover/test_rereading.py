@@ -193,7 +193,7 @@ def test_a_sync_of_many_files_that_fails_fails_each(stage: Stage, monkeypatch: p
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr("fdtd.mover.rereading.MANY_FILES", 1)
-    monkeypatch.setattr("fdtd.storage.posix_partial.sync_file_system", fail)
+    monkeypatch.setattr("fdtd.storage.posix_volume.sync_file_system", fail)
     monkeypatch.setattr("os.fdatasync", lambda _descriptor: None)  # the kernel has said it, and says it once
     stage.arrive()
     assert stage.reread() == "destination-failed"

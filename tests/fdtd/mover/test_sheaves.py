@@ -21,7 +21,7 @@ from fdtd.mover.sheaves import Sheaves
 from fdtd.mover.smalls import Smalls
 from fdtd.storage.choose import ChosenDestinations
 from fdtd.storage.paths import Prefixes
-from fdtd.storage.posix_partial import FileSystem
+from fdtd.storage.posix_volume import FileSystem
 
 FILES = 5
 CONTENTS = [b"file %d" % number for number in range(FILES)]

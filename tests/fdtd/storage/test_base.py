@@ -8,8 +8,9 @@ from fdtd.storage import base
 from fdtd.storage.null import NullDestinations, NullPartial, NullVolume
 from fdtd.storage.posix_destination import PosixDestinations
 from fdtd.storage.posix_existing import PosixExisting
-from fdtd.storage.posix_partial import FileSystem, PosixPartial
+from fdtd.storage.posix_partial import PosixPartial
 from fdtd.storage.posix_source import PosixSource, PosixSources
+from fdtd.storage.posix_volume import FileSystem
 
 
 @pytest.mark.parametrize(

@@ -182,6 +182,23 @@ def test_a_removed_directory_is_found_anew_once_it_is_forgotten(directories: Dir
     assert open_descriptors() - before <= 2
 
 
+def test_a_directory_knows_whether_its_path_leads_to_it(directories: Directories, tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    found, _ = directories.parent_of(os.fsencode(tmp_path / "d/file"))
+    top, _ = directories.parent_of(os.fsencode(tmp_path / "file"))
+    seen = [found.is_in_place()]
+    (tmp_path / "d").rename(tmp_path / "e")
+    seen.append(found.is_in_place())
+    (tmp_path / "d").mkdir()
+    seen.append(found.is_in_place())
+    (tmp_path / "d").rmdir()
+    (tmp_path / "e").rename(tmp_path / "d")
+    seen.append(found.is_in_place())
+    assert seen == [True, False, False, True] and top.is_in_place()
+    for directory in (found, top):
+        directories.release(directory)
+
+
 def test_a_symlink_in_the_way_is_an_error(directories: Directories, tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")

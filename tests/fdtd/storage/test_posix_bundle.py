@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fdtcp.errors import DestinationBlocked
 from fdtd.storage import kernel
 from fdtd.storage.paths import Prefixes
 from fdtd.storage.posix_bundle import PosixBundle
@@ -142,3 +143,19 @@ def test_an_older_kernel_names_files_through_proc(
     assert write(bundle, tmp_path / "to/a")
     assert bundle.publish() == {}
     assert (tmp_path / "to/a").read_bytes() == CONTENT
+
+
+def test_files_whose_directory_was_moved_away_are_taken_away_again(
+    destinations: PosixDestinations, bundle: PosixBundle, tmp_path: Path
+) -> None:
+    assert all(write(bundle, tmp_path / name) for name in ("to/a", "other/b", "to/c"))
+    bundle.drop(2)
+    (tmp_path / "to").rename(tmp_path / "aside")
+    (tmp_path / "to").symlink_to("aside")
+    assert bundle.publish() == {}
+    seen: dict[object, bool] = {}
+    assert {number: error.code for number, error in bundle.take_misplaced(seen).items()} == {0: "destination-vanished"}
+    assert sorted(seen.values()) == [False, True]
+    assert not os.listdir(tmp_path / "aside") and os.listdir(tmp_path / "other") == ["b"]
+    with pytest.raises(DestinationBlocked):
+        destinations.look(os.fsencode(tmp_path / "to/a"))

@@ -1,10 +1,9 @@
-"""What errors of a POSIX file system mean, and what a partial does about intruders; the rest is in tests/contract."""
+"""What a partial does about intruders; the rest is in tests/contract."""
 
 from __future__ import annotations
 
 import errno
 import os
-import stat
 from pathlib import Path
 
 import pytest
@@ -12,30 +11,9 @@ import pytest
 from fdtcp.errors import DestinationBlocked, DestinationFailed, DestinationVanished
 from fdtcp.model.order import Sync
 from fdtd.mover.commit import Item, commit
-from fdtd.storage import posix_partial
-from fdtd.storage.base import Committable
 from fdtd.storage.paths import Prefixes
 from fdtd.storage.posix_destination import PosixDestinations
-from fdtd.storage.posix_partial import PosixPartial, destination_error
-
-
-@pytest.mark.parametrize(
-    ("number", "code"),
-    [
-        (errno.ENOSPC, "destination-full"),
-        (errno.EDQUOT, "destination-full"),
-        (errno.EROFS, "destination-unwritable"),
-        (errno.EACCES, "destination-unwritable"),
-        (errno.ELOOP, "destination-blocked"),
-        (errno.ENOTDIR, "destination-blocked"),
-        (errno.EXDEV, "path-refused"),
-        (errno.EIO, "destination-failed"),
-        (errno.EBADF, "destination-failed"),
-    ],
-)
-def test_each_error_has_its_meaning(number: int, code: str) -> None:
-    error = destination_error(b"/to/file", OSError(number, os.strerror(number)))
-    assert error.code == code and "/to/file" in error.reason
+from fdtd.storage.posix_partial import PosixPartial
 
 
 def test_a_removed_or_replaced_partial_is_not_published(partial: PosixPartial, tmp_path: Path) -> None:
@@ -71,47 +49,18 @@ def test_retracting_takes_away_only_our_own_file(partial: PosixPartial, tmp_path
     assert (tmp_path / "file").read_bytes() == b"theirs"
 
 
-def fail_first_call(monkeypatch: pytest.MonkeyPatch, module: object, name: str) -> list[int]:
-    """Play a kernel that has lost a write, says so once, and then believes itself."""
+def test_the_names_of_a_directory_are_not_safe_after_its_sync_has_failed(
+    partial: PosixPartial, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls: list[int] = []
 
-    def call(descriptor: int) -> None:
+    def fail_once(descriptor: int) -> None:
+        """Play a kernel that has lost a write, says so once, and then believes itself."""
         calls.append(descriptor)
         if len(calls) == 1:
             raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(module, name, call)
-    return calls
-
-
-def test_nothing_on_a_file_system_is_safe_after_its_sync_has_failed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(posix_partial, "has_honest_syncfs", lambda _: True)
-    calls = fail_first_call(monkeypatch, posix_partial, "sync_file_system")
-    (tmp_path / "old").write_bytes(b"x")
-    with Prefixes([os.fsencode(tmp_path)]) as prefixes:
-        destinations = PosixDestinations(prefixes)
-        partial = destinations.claim(os.fsencode(tmp_path / "file"), 0o600, journal=True)
-        existing = destinations.open_existing(os.fsencode(tmp_path / "old"))
-        with pytest.raises(DestinationFailed, match="the file system"):
-            partial.volume.sync()
-        for step in (partial.volume.sync, partial.sync, partial.sync_data, partial.sync_name, existing.sync_name):
-            with pytest.raises(DestinationFailed, match="the file system"):
-                step()
-        with pytest.raises(DestinationFailed, match="the file system"):
-            destinations.claim(os.fsencode(tmp_path / "new"), 0o600, journal=True)
-        existing.close()
-        partial.remove()
-        partial.close()
-        destinations.close()
-    assert len(calls) == 1 and os.listdir(tmp_path) == ["old"]
-
-
-def test_the_names_of_a_directory_are_not_safe_after_its_sync_has_failed(
-    partial: PosixPartial, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls = fail_first_call(monkeypatch, os, "fsync")
+    monkeypatch.setattr(os, "fsync", fail_once)
     for _ in range(2):
         with pytest.raises(DestinationFailed):
             partial.sync_name()
@@ -141,27 +90,26 @@ def test_a_closed_partial_does_nothing_to_the_file_that_has_its_number_now(
         os.close(other)
 
 
-def test_where_syncfs_cannot_be_believed_each_file_and_its_name_are_synced(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    synced: list[str] = []
-
-    def fsync(descriptor: int) -> None:
-        synced.append("name" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    monkeypatch.setattr(posix_partial, "has_honest_syncfs", lambda _: False)
-    (tmp_path / "old").write_bytes(b"x")
-    lost: list[object] = []
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_file_is_not_done_whose_directory_was_moved_away(tmp_path: Path, replace: bool) -> None:
+    """It used to be called done under a path where it is not."""
+    (tmp_path / "to").mkdir()
+    results = []
     with Prefixes([os.fsencode(tmp_path)]) as prefixes:
         destinations = PosixDestinations(prefixes)
-        existing = destinations.open_existing(os.fsencode(tmp_path / "old"))
-        paths = [os.fsencode(tmp_path / name) for name in ("a", "b")]
-        files: list[Committable] = [destinations.claim(path, 0o600, journal=False) for path in paths]
-        items = [Item(index, file, 0o600, 5, replace=False) for index, file in enumerate([*files, existing])]
-        results = commit(items, Sync.BATCH, lambda volume, _: lost.append(volume))
-        for item, error in results:
-            assert error is None
-            item.partial.close()
+        for name in ("first", "second"):
+            partials = [
+                destinations.claim(os.fsencode(tmp_path / "to" / (name + n)), 0o600, journal=False) for n in "ab"
+            ]
+            if name == "first":
+                (tmp_path / "to").rename(tmp_path / "aside")
+                (tmp_path / "to").mkdir()
+            items = [Item(index, partial, 0o600, 5, replace=replace) for index, partial in enumerate(partials)]
+            results.append([error for _, error in commit(items, Sync.BATCH, lambda *_: None)])
+            for partial in partials:
+                partial.close()
         destinations.close()
-    assert synced == ["file"] * 3 + ["name"] * 3 and not lost
+    assert all(isinstance(error, DestinationVanished) and "moved away" in error.reason for error in results[0])
+    # What was already there may have been replaced: the only whole copy is not removed.
+    assert sorted(os.listdir(tmp_path / "aside")) == (["firsta", "firstb"] if replace else [])
+    assert results[1] == [None, None] and sorted(os.listdir(tmp_path / "to")) == ["seconda", "secondb"]
