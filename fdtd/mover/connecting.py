@@ -1,7 +1,11 @@
 """The lanes of a mover that connects: streams to the other side's door, opened again when they break.
 
-Decides which pair of addresses each lane has, for how long a broken one is opened again, and when a job has had enough
-of that.  What a stream does, reading or writing, is its maker's.
+Decides which pair of addresses a lane tries, and with how large packets; for how long it waits in between, and when a
+job has had enough, is decided by `retrying`.  What a stream does, reading or writing, is its maker's.
+
+A lane has a pair of addresses of its own, to which it comes back.  Only while no stream is open at all does it try the
+other pairs, too: one dead interface of several must not be the end of a job, nor stay without its streams once it is
+alive again.
 """
 
 from __future__ import annotations
@@ -10,9 +14,9 @@ import itertools
 import socket
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Final, Generic
 
 from fdtcp.errors import DataConnectFailed, ProtocolViolation
@@ -20,28 +24,44 @@ from fdtcp.model.order import Connect, Endpoint, Policy
 from fdtd.mover.distance import spread_over
 from fdtd.mover.greeting import Greeting, greet
 from fdtd.mover.log import Log
+from fdtd.mover.retrying import Wear, pause_after
 from fdtd.mover.roster import Roster, S
 from fdtd.mover.streams import Ending, StreamBroken, Wire, connect, family_of, keep_short, name_of, path_of, tune
 
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-# So often a job opens streams again within that time, for each of its streams: a network that lets a few bytes through
-# and breaks again would otherwise keep a job busy for ever, sending the same blocks.
-_RECONNECTS: Final = 3
-_RECONNECTS_WITHIN_S: Final = 60.0
-_RECONNECT_PAUSE_S: Final = 0.3
+# What the first round over several pairs of addresses gives each, and each further one twice as much: a handshake is
+# four round trips, and a lost packet costs a second.
+_FIRST_TRY_S: Final = 2.0
+
+# How often a lane that waits looks whether there is a reason not to.
+_LOOK_S: Final = 0.25
+
+Pair = tuple[Endpoint, str]  # where to, and from which address; empty: the kernel chooses
+
+
+class Doing(Enum):
+    """What a lane is at."""
+
+    CONNECTING = "connecting"
+    GREETING = "greeting"  # connected, not yet let in
+    CARRYING = "carrying"
+    RESTING = "resting"  # until the next attempt
+    WORN = "worn"  # too many streams of the job broke lately
+    OVER = "over"
 
 
 @dataclass(eq=False, slots=True)
 class Lane:
-    """One stream and its successors between the same two addresses."""
+    """One stream and its successors."""
 
-    endpoint: Endpoint
-    local: str  # empty: the kernel chooses
+    home: Pair
     number: int = 0  # of its stream
-    is_over: bool = False
+    doing: Doing = Doing.CONNECTING
     is_given_up: bool = False
+    failures: int = 0  # in a row: attempts in vain, and streams that brought nothing through
+    barren: int = 0  # of these, streams
 
 
 class Lanes(Generic[S]):
@@ -62,6 +82,7 @@ class Lanes(Generic[S]):
         if not order.endpoints:
             raise ProtocolViolation("Connect without endpoints")
         self._order = order
+        self._pairs = pairs_of(order)
         self._policy = policy
         self._greeting = greeting
         self._roster = roster
@@ -76,13 +97,13 @@ class Lanes(Generic[S]):
         self._lanes: list[Lane] = []
         # A stream's number is never used again: what is still on its way must not be taken for another's.
         self._numbers = itertools.count(1)
-        self._breaks: deque[float] = deque()
-        self._breaks_lock = threading.Lock()
+        self._wear = Wear()
+        self._wear_lock = threading.Lock()
 
     def open(self, wanted: int, wants: Callable[[int], bool]) -> None:
         """Have up to `wanted` lanes: the first at once, others if `wants` one more beside those that there are."""
         while len(self._lanes) < wanted and (not self._lanes or wants(len(self._lanes))):
-            lane = Lane(*_pair(self._order, len(self._lanes)))
+            lane = Lane(home_of(self._order, len(self._lanes)))
             self._lanes.append(lane)
             self._start(lane)
 
@@ -91,13 +112,30 @@ class Lanes(Generic[S]):
         for at, lane in enumerate(self._lanes):
             if lane.number == number:
                 lane.is_given_up = True
-                self._lanes[at] = Lane(lane.endpoint, lane.local)
+                self._lanes[at] = Lane(lane.home)
                 self._start(self._lanes[at])
 
     @property
-    def is_over(self) -> bool:
-        """Whether no lane will have a stream any more."""
-        return all(lane.is_over for lane in self._lanes)
+    def is_worn(self) -> bool:
+        """Whether no lane will have a stream in the near future: too many broke."""
+        return all(lane.doing in (Doing.WORN, Doing.OVER) for lane in self._lanes)
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether streams open well, again and again, and nothing comes through."""
+        with self._wear_lock:
+            return self._wear.is_hopeless(len(self._lanes))
+
+    @property
+    def is_barren(self) -> bool:
+        """Whether nothing has come through on the last streams, as many as there are lanes."""
+        with self._wear_lock:
+            return self._wear.is_barren(len(self._lanes))
+
+    @property
+    def is_greeting(self) -> bool:
+        """Whether a stream may be let in at any moment."""
+        return any(lane.doing is Doing.GREETING for lane in self._lanes)
 
     def __len__(self) -> int:
         return len(self._lanes)
@@ -109,49 +147,87 @@ class Lanes(Generic[S]):
 
     def _run(self, lane: Lane) -> None:
         try:
-            self._keep_open(lane)
-        finally:
-            lane.is_over = True
-            self._wake()
-
-    def _keep_open(self, lane: Lane) -> None:
-        attempts = 0
-        patience = self._policy.connect_timeout
-        give_up = time.monotonic() + patience
-        while time.monotonic() < give_up and not self._is_in_vain():
-            attempts += 1
-            try:
-                ending = self._carry(lane)
-            except (OSError, StreamBroken, ProtocolViolation) as exc:
-                # In the log only: a user must not learn to scan ports with us.
-                remote = name_of((lane.endpoint.address, lane.endpoint.port))
-                self._log.trouble("connect-failed", remote=remote, reason=getattr(exc, "reason", None) or str(exc))
-                ending = None
-            if ending is not None:
+            while not self._is_in_vain():
+                ending = self._try(lane)
                 if ending is Ending.DONE or lane.is_given_up:
                     return
-                give_up = time.monotonic() + patience
-                attempts = 0
-                if ending is Ending.SPENT:
-                    continue
-                if not self._may_reconnect(time.monotonic()):
-                    return
-                attempts = 1
-            time.sleep(min(_RECONNECT_PAUSE_S * attempts, 2.0))
+                self._note(lane, ending)
+                if ending is not Ending.SPENT:
+                    self._rest(lane)
+        finally:
+            lane.doing = Doing.OVER
+            self._wake()
 
-    def _carry(self, lane: Lane) -> Ending:
+    def _try(self, lane: Lane) -> Ending | None:
+        """Open a stream and let it carry what it can; returns how it ended, None if it could not be opened."""
+        (endpoint, local), patience = self._next_pair(lane)
+        lane.doing = Doing.CONNECTING
+        try:
+            return self._carry(lane, endpoint, local, patience)
+        except (OSError, StreamBroken, ProtocolViolation) as exc:
+            # In the log only: a user must not learn to scan ports with us.
+            remote = name_of((endpoint.address, endpoint.port))
+            reason = getattr(exc, "reason", None) or str(exc)
+            self._log.trouble("connect-failed", remote=remote, local=local or "any", reason=reason)
+            return None
+
+    def _next_pair(self, lane: Lane) -> tuple[Pair, float]:
+        """Return what to try, and for how long."""
+        patience = self._policy.connect_timeout
+        if self._roster.streams or len(self._pairs) == 1:
+            return lane.home, patience
+        tries = self._pairs.index(lane.home) + lane.failures
+        rounds = min(lane.failures // len(self._pairs), 10)
+        return self._pairs[tries % len(self._pairs)], min(patience, _FIRST_TRY_S * 2.0**rounds)
+
+    def _note(self, lane: Lane, ending: Ending | None) -> None:
+        """Remember how an attempt ended; waits while the job has had too many broken streams."""
+        is_barren = ending is Ending.BARREN
+        lane.failures = lane.failures + 1 if ending is None or is_barren else 0
+        if ending is None:
+            return
+        lane.barren = lane.barren + 1 if is_barren else 0
+        with self._wear_lock:
+            others_carry = any(stream.has_carried for stream in self._roster.streams)
+            self._wear.ended(is_barren=is_barren and not others_carry)
+        while ending is not Ending.SPENT and not self._is_in_vain():
+            with self._wear_lock:
+                seconds = self._wear.broke(time.monotonic(), len(self._lanes))
+            if not seconds:
+                return
+            lane.doing = Doing.WORN
+            self._wake()
+            time.sleep(min(seconds, _LOOK_S))
+
+    def _rest(self, lane: Lane) -> None:
+        """Wait before the next attempt, not as long where no stream carries the job any more."""
+        lane.doing = Doing.RESTING
+        began = time.monotonic()
+        while not self._is_in_vain():
+            pause = pause_after(max(1, lane.failures), is_alone=not self._roster.streams)
+            if (left := began + pause - time.monotonic()) <= 0:
+                return
+            time.sleep(min(left, _LOOK_S))
+
+    def _carry(self, lane: Lane, endpoint: Endpoint, local: str, patience: float) -> Ending:
         """Connect, authenticate and work until the stream ends; returns how it did.  Raises OSError and others."""
-        end = time.monotonic() + self._policy.connect_timeout
+        end = time.monotonic() + patience
         number = lane.number = next(self._numbers)
-        with connect(lane.endpoint, lane.local, self._policy, self._policy.connect_timeout) as raw:
+        # Where streams opened and nothing came through, full packets may be too large for the way (MTU).
+        is_small = lane.barren % 2 == 1
+        with connect(endpoint, local, self._policy, patience, is_small=is_small) as raw:
+            lane.doing = Doing.GREETING
             # The kernel knows it from connecting: other streams need not wait until this one has been let in.
             path = path_of(raw)
             self._roster.note_path(path)
             self._wake()
             stream = self._authenticate(raw, number, end)
+            if is_small:
+                self._log.event("small-packets", stream=number)
             tune(raw, self._policy)
             if spread_over(path.round_trip_s, 1).is_far:
                 keep_short(raw)
+            lane.doing = Doing.CARRYING
             return self._roster.carry(stream, number, raw)
 
     def _authenticate(self, raw: socket.socket, number: int, end: float) -> Wire:
@@ -167,22 +243,30 @@ class Lanes(Generic[S]):
         greet(sealed, number, self._greeting, end)
         return sealed
 
-    def _may_reconnect(self, now: float) -> bool:
-        """Take one of the job's reconnects; False if it has had too many lately."""
-        with self._breaks_lock:
-            while self._breaks and now - self._breaks[0] >= _RECONNECTS_WITHIN_S:
-                self._breaks.popleft()
-            if len(self._breaks) >= _RECONNECTS * len(self._lanes):
-                return False
-            self._breaks.append(now)
-            return True
 
+def home_of(order: Connect, number: int) -> Pair:
+    """Return endpoint and local address of the lane `number`: pairs of the same family, taken in turn.
 
-def _pair(order: Connect, number: int) -> tuple[Endpoint, str]:
-    """Return endpoint and local address of the lane `number`: pairs of the same family, taken in turn."""
-    endpoint = order.endpoints[number % len(order.endpoints)]
-    family = family_of(endpoint.address)
-    locals_ = [address for address in order.addresses if family_of(address) is family]
-    if order.addresses and not locals_:
+    Raises DataConnectFailed if there is none.
+    """
+    usable = [endpoint for endpoint in order.endpoints if _locals_for(order, endpoint)]
+    if not usable:
         raise DataConnectFailed("source and destination have no data address of the same family")
-    return endpoint, locals_[number % len(locals_)] if locals_ else ""
+    endpoint = usable[number % len(usable)]
+    locals_ = _locals_for(order, endpoint)
+    return endpoint, locals_[number % len(locals_)]
+
+
+def pairs_of(order: Connect) -> tuple[Pair, ...]:
+    """Return all pairs that can be tried, those that have lanes of their own first.  Raises DataConnectFailed."""
+    homes = (home_of(order, number) for number in range(len(order.endpoints) * max(1, len(order.addresses))))
+    others = ((endpoint, local) for endpoint in order.endpoints for local in _locals_for(order, endpoint))
+    return tuple(dict.fromkeys((*homes, *others)))
+
+
+def _locals_for(order: Connect, endpoint: Endpoint) -> list[str]:
+    """Return our addresses that can reach an endpoint; an empty one if nobody said which."""
+    if not order.addresses:
+        return [""]
+    family = family_of(endpoint.address)
+    return [address for address in order.addresses if family_of(address) is family]

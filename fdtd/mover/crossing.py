@@ -114,11 +114,6 @@ class Crossing(Generic[S]):
         if self._lanes is not None:
             self._lanes.replace(stream.number)
 
-    @property
-    def is_over(self) -> bool:
-        """Whether nobody carries anything any more, nor tries to."""
-        return not self.roster.streams and (self._lanes is None or self._lanes.is_over)
-
     def alone_for(self, now: float, *, is_wanted: bool) -> float:
         """Return for how many seconds no stream has been there though one is wanted; to be asked often."""
         return self._solitude.seconds(now, is_wanted=is_wanted and self.is_begun)
@@ -127,17 +122,32 @@ class Crossing(Generic[S]):
         """Return why no stream will come any more, if that is so after we have been alone for so many seconds."""
         was_open = self.roster.entered > 0
         if self._lanes is not None:
-            if alone <= 0 or not len(self._lanes) or not self.is_over:
-                return None
-            if was_open:
-                return StreamsLost("all data streams broke and could not be opened again")
-            kind = "encrypted data stream" if self._is_encrypted else "data stream"
-            return DataConnectFailed(f"no {kind} could be opened to the {self._far_side}")
-        if alone < self._policy.connect_timeout + (0.0 if was_open else _PEER_START_S):
+            return self._why_given_up(self._lanes, alone, was_open=was_open)
+        # Who connects may notice later than we that a stream is dead, and only then begins to open another.
+        if alone < self._policy.connect_timeout + (self._policy.connect_timeout if was_open else _PEER_START_S):
             return None
         if was_open:
             return StreamsLost("all data streams broke and none came back")
         return DataConnectFailed(f"no data stream arrived at the {self._near_side}")
+
+    def _why_given_up(self, lanes: Lanes[S], alone: float, *, was_open: bool) -> FdtError | None:
+        if lanes.is_hopeless or (alone > 0 and lanes.is_worn and lanes.is_barren):
+            return StreamsLost(
+                f"data streams to the {self._far_side} could be opened, and nothing that was sent over them arrived",
+                remedy="check that packets of full size pass between the data interfaces (MTU), and that the other side"
+                " answers; then run the same command again",
+            )
+        if alone <= 0 or not len(lanes):
+            return None
+        patience = self._policy.connect_timeout
+        if was_open and lanes.is_worn:
+            return StreamsLost("all data streams broke, again and again")
+        if alone < patience or (lanes.is_greeting and alone < 2 * patience):
+            return None
+        if was_open:
+            return StreamsLost("all data streams broke and could not be opened again")
+        kind = "encrypted data stream" if self._is_encrypted else "data stream"
+        return DataConnectFailed(f"no {kind} could be opened to the {self._far_side}")
 
     def close(self) -> None:
         """Let nobody in any more."""

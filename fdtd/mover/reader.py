@@ -61,7 +61,8 @@ class Reader:
             order = self._control.next_order(_TICK_S if self._crossing.is_begun else 1.0)
             if order is not None:
                 self._obey(order)
-            if self._outbox.is_finished and self._crossing.is_over:
+            # Nor for a lane that is opening a stream: nobody wants it any more.
+            if self._outbox.is_finished and not self._crossing.roster.streams:
                 break
             if (problem := self._lost(time.monotonic())) is not None:
                 break

@@ -79,7 +79,8 @@ class ReceivingStream:
     def __init__(self, stream: Wire, number: int, landing: Landing, finished: int, log: Log, rate: RateLimit) -> None:
         self.number = number
         self.moved = 0
-        self._ending = Ending.BROKEN
+        self.has_carried = False  # whether anything has come whole
+        self._ending: Ending | None = None
         self._stream = stream
         self._landing = landing
         self._comparing = Comparing(landing)
@@ -112,7 +113,7 @@ class ReceivingStream:
                 if not self._frame(read_header(self._stream, self._scratch)):
                     break
             send_all(self._stream, encode_header(Header(Kind.BYE)))
-            if self._ending is Ending.BROKEN:  # nobody else has said that it is over
+            if self._ending is None:  # nobody else has said that it is over
                 self._ending = Ending.DONE
                 self._drain()
             self._log.event("stream-end", stream=self.number, moved=self.moved, how=self._ending.value)
@@ -125,7 +126,7 @@ class ReceivingStream:
             self._stream.close()
             # Nobody looks for cycles here (program): what is large goes now.
             self._buffer = memoryview(b"")
-        return self._ending
+        return self._ending or (Ending.BROKEN if self.has_carried else Ending.BARREN)
 
     def end(self) -> None:
         """Make the thread go away; may be called from any thread."""
@@ -161,6 +162,7 @@ class ReceivingStream:
             # A batch looks for room itself: it may have more files than there can be descriptors.
             with self._landing.room.taken(1) if header.kind is not Kind.BATCH else nullcontext():
                 part(header)
+            self.has_carried = True
         elif header.kind is Kind.FILE_END:
             end = decode_end(read_payload(self._stream, header))
             reply = self._landing.ended(header.file, lambda: self._landing.receiver.ended(header.file, end))

@@ -24,6 +24,7 @@ class Stream(Protocol):
 
     number: int
     moved: int
+    has_carried: bool  # whether anything has come through
 
     def run(self) -> Ending:
         """Work until the stream ends; returns how it did."""

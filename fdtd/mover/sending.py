@@ -73,6 +73,7 @@ class SendingStream:
         """`stall_s`: a stream without an answer for so many seconds is dead."""
         self.number = number
         self.moved = 0
+        self.has_carried = False  # whether anything was answered for
         self.alive = True
         self._stream = stream
         self._stall_s = stall_s
@@ -100,14 +101,15 @@ class SendingStream:
             remote=self._names[1],
             cipher=self._cipher or "none",
         )
-        ending = Ending.BROKEN
+        ending = Ending.BARREN
         try:
             ending = self._work(waker, self._stall_s)
             self._log.event("stream-end", stream=self.number, moved=self.moved, how=ending.value)
         except (StreamBroken, ProtocolViolation) as exc:
             if self._asking.stop():
                 self._hear_last_words()
-                ending = Ending.DONE if self._outbox.is_finished else Ending.BROKEN
+                ending = Ending.BROKEN if self.has_carried else Ending.BARREN
+                ending = Ending.DONE if self._outbox.is_finished else ending
             self._log.trouble("stream-end", stream=self.number, moved=self.moved, reason=exc.reason)
         finally:
             self.alive = False
@@ -222,6 +224,7 @@ class SendingStream:
             check_header(header)
             event = self._machine.receive(header)
             self._outbox.take(event)
+            self.has_carried = True
             if isinstance(event, Answered) and isinstance(event.work, BatchWork):
                 files += len(event.work.files)
         return files

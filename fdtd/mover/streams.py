@@ -25,7 +25,7 @@ from fdtcp.model.order import Endpoint, Policy
 from fdtd.mover.distance import Path
 from fdtd.mover.frames import HEADER_BYTES, Header, check_header, check_payload, decode_header
 
-# A silent host is found dead within 10 + 3 * 5 s.
+# A silent host is found dead within 10 + 3 * 5 s, and a stream that the other end has given up, unheard, within 10 s.
 _KEEPALIVE_IDLE_S: Final = 10
 _KEEPALIVE_INTERVAL_S: Final = 5
 _KEEPALIVE_PROBES: Final = 3
@@ -40,6 +40,9 @@ _UNPACED: Final = b"cubic"
 # Over a long path no more than this waits in a socket to be sent for the first time: what has not left yet can still
 # travel on the stream that has room for it.  At 1 Gbit/s the kernel asks for more 1 ms before it has run dry.
 _UNSENT_BYTES: Final = 256 << 10
+
+# RFC 8200: every link carries 1280 bytes; 40 of them are IPv6's, 20 TCP's.
+_SMALL_SEGMENT_BYTES: Final = 1280 - 60
 
 # asm-generic/socket.h; Python has no name for it.  The kernel's own timer paces, whatever the queueing discipline.
 _SO_MAX_PACING_RATE: Final = 47
@@ -64,6 +67,7 @@ class Ending(Enum):
     DONE = "done"  # nothing is left to carry
     SPENT = "spent"  # its key has carried enough: another one takes its place
     BROKEN = "broken"
+    BARREN = "barren"  # broken before anything had come through
 
 
 class Sealed(Protocol):
@@ -167,12 +171,17 @@ def listen(address: str, ports: Iterable[int], policy: Policy, peer: str = "") -
     return None
 
 
-def connect(endpoint: Endpoint, local: str, policy: Policy, timeout: float) -> socket.socket:
-    """Connect, from `local` if that is not empty.  Raises OSError."""
+def connect(endpoint: Endpoint, local: str, policy: Policy, timeout: float, *, is_small: bool = False) -> socket.socket:
+    """Connect, from `local` if that is not empty.  Raises OSError.
+
+    `is_small`: both ways in packets that pass wherever IPv6 does, whatever the interfaces would take.
+    """
     stream = socket.socket(family_of(endpoint.address), socket.SOCK_STREAM)
     try:
         _size_buffers(stream, policy)
         _choose_congestion(stream, endpoint.address, policy)
+        if is_small:
+            stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, _SMALL_SEGMENT_BYTES)
         if local:
             stream.bind((local, 0))
         stream.settimeout(timeout)
@@ -222,7 +231,7 @@ def tune(stream: socket.socket, policy: Policy) -> None:
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(stall * 1000))
     stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_IDLE_S)
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, min(int(stall), _KEEPALIVE_IDLE_S)))
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE_INTERVAL_S)
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _KEEPALIVE_PROBES)
     if policy.stream_rate:

@@ -177,6 +177,7 @@ class Job:
     policy: Policy = field(default_factory=Policy)
     prefixes: tuple[bytes, ...] = (b"/",)
     addresses: tuple[str, ...] = ("127.0.0.1",)
+    addresses_of_connector: tuple[str, ...] | None = None  # if they are not the listener's
     reader_command: Sequence[str] = ()
     writer_command: Sequence[str] = ()
     through: Callable[[tuple[Endpoint, ...]], tuple[Endpoint, ...]] = lambda endpoints: (
@@ -246,7 +247,8 @@ class Job:
         endpoints = self.through(listener.wait_for(Listening).endpoints)
         if self.fingerprint is not None:
             fingerprint = self.fingerprint
-        connector.say(Connect(endpoints, self.addresses, self.secret_of_connector, fingerprint))
+        local = self.addresses if self.addresses_of_connector is None else self.addresses_of_connector
+        connector.say(Connect(endpoints, local, self.secret_of_connector, fingerprint))
 
     def release(self) -> None:
         files = [

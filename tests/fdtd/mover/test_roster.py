@@ -18,6 +18,7 @@ class FakeStream:
     def __init__(self, number: int, moved: int = 10) -> None:
         self.number, self.moved = number, moved
         self.is_ended = False
+        self.has_carried = True
 
     def run(self) -> Ending:
         return Ending.BROKEN if self.number % 2 else Ending.DONE
