@@ -25,7 +25,7 @@ from fdtd.mover.plan import Plan
 from fdtd.mover.portions import Portions
 from fdtd.mover.sender import Answered, Dropped, Event, Farewell, Refused, RefusedSmall
 from fdtd.mover.sums import COMPARING_SUM, sum_of
-from fdtd.mover.work import EndWork, Work
+from fdtd.mover.work import BatchWork, EndWork, Work
 from fdtd.storage.base import Facts, Look, Reading, Source, Sources
 
 _SEND: Final = tuple(Action).index(Action.SEND)
@@ -219,6 +219,16 @@ class Outbox:
         with self.lock:
             self._portions.note(files, seconds)
             self._plan.batch_files = self._portions.files
+
+    def note_unanswered(self, work: Work, seconds: float) -> None:
+        """Note that a stream is taken for dead as there was no answer to this for so long.
+
+        If that was a batch it may only have been too large for its destination: it does not travel again as it was.
+        """
+        if isinstance(work, BatchWork):
+            with self.lock:
+                self._portions.note_unanswered(len(work.files), seconds)
+                self._plan.batch_files = self._portions.files
 
     # --- sources ------------------------------------------------------------------------------------------------
 

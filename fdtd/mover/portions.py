@@ -33,3 +33,7 @@ class Portions:
         self.files = min(self._most, max(self._first, self._done // _PART_OF_DONE))
         if files and seconds > 0:
             self.files = max(1, min(self.files, int(files * self._within_s / seconds)))
+
+    def note_unanswered(self, files: int, seconds: float) -> None:
+        """Note that nobody knows how long so many files take, but that it is longer than that."""
+        self.files = max(1, min(self.files, int(files * self._within_s / seconds)))

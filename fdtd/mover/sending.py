@@ -173,6 +173,7 @@ class SendingStream:
             if gives_way and self._machine.is_idle:
                 return self._leave(Ending.SPENT)
             if not self._machine.is_idle and time.monotonic() - self._heard > stall_s:
+                self._outbox.note_unanswered(self._machine.unanswered[0], stall_s)
                 raise StreamBroken(f"no answer for {stall_s:.0f} s")
             for descriptor, _ in poll.poll(_POLL_S * 1000):
                 if descriptor == waker:

@@ -32,6 +32,15 @@ def test_where_files_are_slow_a_portion_takes_the_time_that_it_may_take() -> Non
     assert portions.files == 200
 
 
+def test_a_portion_that_nobody_has_heard_of_makes_the_next_ones_smaller_and_says_nothing_of_what_was_done() -> None:
+    portions = Portions(2.0, 64, 4096)
+    for _ in range(3):
+        portions.note_unanswered(portions.files, 16.0)
+    assert portions.files == 1
+    portions.note(1, 1e-6)
+    assert portions.files == 64, "it was the network"
+
+
 def test_nothing_that_was_done_says_nothing() -> None:
     portions = Portions(2.0, 64, 4096)
     portions.note(0, 5.0)

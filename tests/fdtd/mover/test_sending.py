@@ -19,6 +19,7 @@ from fdtd.mover.outbox import Outbox
 from fdtd.mover.rate import RateLimit
 from fdtd.mover.sending import SendingStream
 from fdtd.mover.streams import Ending, read_exactly, read_header, read_payload
+from fdtd.mover.work import BatchWork
 from fdtd.storage.choose import ChosenSources
 from fdtd.storage.paths import Prefixes
 from tests.helpers.described import describe
@@ -148,6 +149,25 @@ def test_a_silent_listener_counts_as_dead(listener: Listener) -> None:
     release(listener)
     listener.block()
     assert listener.wait_end() is Ending.BARREN
+
+
+def test_a_batch_that_was_never_answered_makes_the_next_ones_smaller(tmp_path: Path) -> None:
+    """They used to be sent again as they were, to be taken for dead again."""
+    paths = [tmp_path / str(index) for index in range(32)]
+    for path in paths:
+        path.touch()
+    with Prefixes([os.fsencode(tmp_path)]) as prefixes:
+        sources = ChosenSources(prefixes, 10)
+        outbox = Outbox(Policy(stall_timeout=2.0), sources, Log())
+        describe(outbox, *paths)
+        outbox.release([ReleasedFile(index, Action.SEND) for index in range(32)], last=True)
+        silent = Listener(outbox)
+        assert silent.wait_end() is not Ending.DONE
+        outbox.join(2)
+        work = outbox.next(2)
+        assert isinstance(work, BatchWork) and len(work.files) == 32 // 8
+        outbox.leave(2, [])
+        sources.close()
 
 
 @pytest.mark.parametrize("rate", [len(CONTENT) * 2 // 5])
