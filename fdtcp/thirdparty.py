@@ -1,8 +1,8 @@
 """The third party: how one job is driven through its two daemons.  Pure: replies and `now` in, commands out.
 
-Decides what a lost connection, a refusal or a dead mover means for the job, when it has ended, and that both daemons
-are told so.  It leaves the order of the calls to `fdtcp.agenda`, the files to `fdtcp.model.ledger`, and to
-`fdtcp.runner` sockets, threads and clocks.
+Decides what a lost connection, a refusal or a dead mover means for its end, and that both daemons are told when the job
+has ended.  It leaves the order of the calls to `fdtcp.agenda`, the files to `fdtcp.model.ledger`, what both ends together
+mean for the job to `fdtcp.judging`, and to `fdtcp.runner` sockets, threads and clocks.
 
 The dialogue of a job without trouble:
 
@@ -26,7 +26,7 @@ from fdtcp.agenda import GLANCE_EVERY_S, Agenda
 from fdtcp.contract import Abort, Done, Finish, Reply, Request, SetRate, SourceGone, Watch, WatchReply
 from fdtcp.ends import Call, Close, Command, End, Link, Open, Told
 from fdtcp.errors import Abandoned, DaemonLost, InternalError, MoverDied, Phase, Problem, ProtocolViolation, Side
-from fdtcp.model.ledger import HEARSAY
+from fdtcp.judging import SETTLE_S, cause_of, is_good, judge, patience_for
 from fdtcp.model.options import Options
 from fdtcp.model.order import KeptPartial, Outcome, State, StreamProgress
 from fdtcp.model.transfer import Transfer
@@ -35,11 +35,6 @@ from fdtcp.value import dataclass
 
 # How long a daemon may be gone before its part of the job counts as lost: what fdtd waits for a lost client by default.
 GRACE_S: Final = 30.0
-# When the source's end is gone, the destination makes safe what it has; that may take a sync, which tells nothing
-# while it runs.
-SETTLE_S: Final = 15.0
-# When the destination is done, its reader needs a moment to notice.
-WRAP_UP_S: Final = 5.0
 # What a stopped job may take, so that fdtcp is gone within the 7 s that a PhEDEx-like caller gives it.
 STOP_S: Final = 4.0
 CLOSE_S: Final = 1.5
@@ -281,7 +276,7 @@ class ThirdParty:
                     return Abort(self.job, discard=False, side=end.side)
                 return self.agenda.watch(end, contract.MAX_WATCH_S)
             case Stage.CLOSING if not end.is_finished:
-                is_about_to_end = self._is_good and self.ledger.is_released
+                is_about_to_end = is_good(self.ends, self.agenda) and self.ledger.is_released
                 if not (end.has_ended or end.is_aborted or is_about_to_end):
                     return Abort(self.job, discard=False, side=end.side)
                 return Finish(self.job, end.side)
@@ -308,38 +303,7 @@ class ThirdParty:
         return commands
 
     def _judge(self, now: float) -> Event | None:
-        source, destination = ends = tuple(self.ends.values())
-        match self.stage:
-            case Stage.MOVING if source.problem is not None or destination.is_over:
-                return Event.END_GONE
-            case Stage.MOVING if self.ledger.is_settled:
-                return Event.ALL_SAID
-            case Stage.SETTLING | Stage.ABORTING if source.is_over and destination.is_over:
-                return Event.BOTH_OVER
-            case Stage.SETTLING if self._is_good:
-                return Event.BOTH_OVER
-            case Stage.CLOSING if source.link is destination.link is Link.CLOSED:
-                return Event.BOTH_OVER
-            case Stage.SETTLING if any(self._is_awaited(end) for end in ends):
-                return None
-            case Stage.SETTLING | Stage.ABORTING | Stage.CLOSING if now >= self._deadline:
-                return Event.TOO_LONG
-        return None
-
-    def _is_awaited(self, end: End) -> bool:
-        """Whether to wait for that daemon, whatever the other end does.  Both waits end by themselves."""
-        # Whoever has two hosts in trouble should learn of both at once.
-        is_first_contact = end.link is Link.OPENING and not end.was_opened
-        # A daemon that is gone for a moment may know of files that became safe.
-        is_lost = self.agenda.is_started and end.lost_since is not None and not end.is_over
-        return is_first_contact or is_lost
-
-    @property
-    def _is_good(self) -> bool:
-        """Whether all is said that matters: a reader that still closes its books has nothing to add to that."""
-        destination = self.ends[Side.DESTINATION]
-        is_ended_well = destination.has_ended and destination.problem is None
-        return is_ended_well and self.ledger.is_settled and not self.ledger.has_hearsay
+        return judge(self.stage, self.ends, self.agenda, is_late=now >= self._deadline)
 
     def _move(self, event: Event, now: float) -> None:
         target = MOVES.get((self.stage, event))
@@ -351,29 +315,18 @@ class ThirdParty:
         self._mark(str(target), now)
         match target:
             case Stage.SETTLING:
-                self._deadline = now + self._patience()
+                self._deadline = now + patience_for(self.ends, self.agenda)
             case Stage.ABORTING:
                 self._deadline = now + STOP_S
                 self._interrupt(now)
             case Stage.CLOSING:
                 self._deadline = now + CLOSE_S
                 if not self.is_stopped:
-                    self._tell(self.ledger.finalize(*self._cause()), now)
+                    self._tell(self.ledger.finalize(*cause_of(self.ends)), now)
                 self._interrupt(now)
             case Stage.ENDED:
                 self._deadline = float("inf")
                 self._commands += [Close(end.side) for end in self.ends.values() if end.link is not Link.CLOSED]
-
-    def _patience(self) -> float:
-        """Return for how long the end that is left may go on."""
-        if not self.agenda.is_started:
-            return 0.0
-        destination = self.ends[Side.DESTINATION]
-        if not destination.is_over and not self.ledger.is_settled:
-            return SETTLE_S
-        # The reader's last words are worth waiting for when all went well, and when only they can say what went wrong.
-        is_clear = destination.problem is not None and destination.problem.code not in HEARSAY
-        return 0.0 if is_clear and not self.ledger.has_hearsay else WRAP_UP_S
 
     def _interrupt(self, now: float) -> None:
         """Make the ends free for `abort` and `finish`, which do not wait for a call that may take a minute."""
@@ -386,15 +339,6 @@ class ThirdParty:
             elif end.link is Link.BUSY and not isinstance(end.request, Watch | Abort | Finish):
                 end.request, end.link = None, Link.OPENING
                 self._commands.append(Open(end.side, now + URGENT_TIMEOUT_S))
-
-    def _cause(self) -> tuple[Problem | None, Problem]:
-        """Return why files did not end well, if an end knows; and what is said if none does."""
-        source, destination = (end.problem for end in self.ends.values())
-        unsaid = MoverDied("the destination ended without a word about this file")
-        # That nothing came any more is the destination's view of whatever befell the source.
-        known = [problem for problem in (source, destination) if problem is not None]
-        root = next((problem for problem in known if problem.code not in HEARSAY), known[0] if known else None)
-        return root, unsaid.problem(Side.DESTINATION, Phase.TRANSFER)
 
     def _mark(self, step: str, now: float) -> None:
         self.times.setdefault(step, now)

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final, TypeVar
 
-from fdtcp.contract import MAX_CHUNK, MAX_WATCH_S, ListenReply, WatchReply
+from fdtcp.contract import MAX_WATCH_S, ListenReply, WatchReply
 from fdtcp.errors import Abandoned, FdtError, Phase, Problem, Side
 from fdtcp.model.columns import Columns
 from fdtcp.model.order import (
@@ -35,13 +35,14 @@ from fdtcp.model.policy import Encrypt
 from fdtd.errors import MoverSlow, SessionOver, StateFailed
 from fdtd.live import costs
 from fdtd.live.ephemeral import Ephemeral, make_ephemeral
+from fdtd.live.telling import facts_of, is_ended, news_of
 from fdtd.live.tools import Tools, transfer_log
 from fdtd.operation.monitoring import progress_record
 from fdtd.processes.launcher import LAUNCH_TIMEOUT_S
 from fdtd.processes.movers import RunningMover
 from fdtd.sessions import commands as do
 from fdtd.sessions.machine import Session
-from fdtd.sessions.states import WORKING, SessionState
+from fdtd.sessions.states import WORKING
 
 _log: Final = logging.getLogger("fdtd.session")
 
@@ -173,19 +174,7 @@ class LiveSession:
                 left = deadline - time.monotonic()
                 if left <= 0 or not self._cond.wait(left):
                     break
-            news = outcomes[cursor : cursor + MAX_CHUNK]
-            behind = cursor + len(news)
-            ended = self.is_ended and behind >= len(outcomes)
-            return WatchReply(
-                behind,
-                news,
-                self.session.moved,
-                self.session.streams,
-                ended,
-                self.session.problem if ended else None,
-                self.session.kept[:MAX_CHUNK] if ended else (),
-                self.session.throttle.rate,
-            )
+            return news_of(self.session, cursor)
 
     def abort(self, discard: bool) -> None:
         """Stop; what an ended session left is removed by a sweeper if `discard`."""
@@ -210,7 +199,7 @@ class LiveSession:
     @property
     def is_ended(self) -> bool:
         """Say whether there is no process any more and every file is final."""
-        return self.session.state is SessionState.ENDED
+        return is_ended(self.session)
 
     @property
     def is_finished(self) -> bool:
@@ -282,21 +271,8 @@ class LiveSession:
     def status(self, now: float) -> dict[str, object]:
         """Return facts for an administrator."""
         with self._cond:
-            return {
-                "job": self.key.job,
-                "side": self.key.side.value,
-                "dn": self.key.dn,
-                "account": self.key.account,
-                "state": self.session.state.value,
-                "pid": None if self._mover is None or self.is_ended else self._mover.pid,
-                "moved": self.session.moved,
-                "rate_limit": self.session.throttle.rate,
-                "waiting": self.session.destination.waiting,
-                "final": len(self.session.destination.outcomes),
-                "memory": self._share.size,
-                "age": round(now - self.session.opened, 1),
-                "silence": round(self.session.silence(now), 1),
-            }
+            pid = None if self._mover is None else self._mover.pid
+            return facts_of(self.session, now, pid, self._share.size)
 
     # inside
 

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from fdtcp import thirdparty
+from fdtcp import judging, thirdparty
 from fdtcp.contract import Release, Request, SourceGone
 from fdtcp.errors import (
     DaemonLost,
@@ -66,7 +66,7 @@ def test_a_reader_that_cannot_connect_does_not_keep_the_writer_waiting_for_long(
     play.pair.on_call = refuse
     play.play()
     assert play.reasons() == {"data-connect-failed"}
-    assert play.now < thirdparty.SETTLE_S + thirdparty.STOP_S + 2
+    assert play.now < judging.SETTLE_S + thirdparty.STOP_S + 2
     assert "Abort" in play.pair.names(Side.DESTINATION)
 
 
