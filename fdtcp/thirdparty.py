@@ -1,8 +1,8 @@
 """The third party: how one job is driven through its two daemons.  Pure: replies and `now` in, commands out.
 
 Decides what a lost connection, a refusal or a dead mover means for its end, and that both daemons are told when the job
-has ended.  It leaves the order of the calls to `fdtcp.agenda`, the files to `fdtcp.model.ledger`, what both ends together
-mean for the job to `fdtcp.judging`, and to `fdtcp.runner` sockets, threads and clocks.
+has ended.  It leaves the order of the calls to `fdtcp.agenda`, the files to `fdtcp.model.ledger`, what both ends
+together mean for the job to `fdtcp.judging`, and to `fdtcp.runner` sockets, threads and clocks.
 
 The dialogue of a job without trouble:
 
