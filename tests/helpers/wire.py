@@ -16,9 +16,7 @@ Disturb = Callable[[int, int, bytes], bytes | None]
 class Link:
     """Listens, and carries each connection to the endpoint behind it."""
 
-    def __init__(self, disturb: Disturb, *, both_ways: bool = False) -> None:
-        """`both_ways`: what the listener says is disturbed, too, with the same number."""
-        self._both_ways = both_ways
+    def __init__(self, disturb: Disturb) -> None:
         self._disturb = disturb
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._threads: list[threading.Thread] = []
@@ -75,7 +73,7 @@ class Link:
             number = self.connections
             self.connections += 1
             self._start(self._carry, near, far, number)
-            self._start(self._carry, far, near, number if self._both_ways else -1)
+            self._start(self._carry, far, near, -1)
 
     def _carry(self, near: socket.socket, far: socket.socket, number: int) -> None:
         passed = 0
