@@ -1,7 +1,7 @@
 """How a job spreads over the path to the other host.
 
 Decides by the round trip, and then by what the streams meet.  Near by, streams only take turns at cores and locks, so
-there are few, and one of them carries all small files.  Far away each stream is held back by what its buffers hold and
+there are few, and one of them carries all short files.  Far away each stream is held back by what its buffers hold and
 by how it recovers from losses, so there are many, all of them carry everything, and the end of a file is cut finer:
 nobody waits long for the stream that was dealt the last block.
 
@@ -19,7 +19,7 @@ from fdtcp.value import dataclass
 
 # On a LAN more than there are cores only take turns.
 _NEAR_STREAMS: Final = 4
-# While one stream has small files, another would only take turns with it: WIRE.md, "small files".
+# While one stream has short files, another would only take turns with it: WIRE.md, "small files".
 _NEAR_BATCH_STREAMS: Final = 1
 
 # (round trip in seconds, streams.)  A stream with untuned buffers was measured at 0.48 Gbit/s over 50 ms, so a
@@ -49,7 +49,7 @@ class Spread:
     """What the distance suggests."""
 
     streams: int  # if nobody says how many
-    batch_streams: int  # so many of all carry small files
+    batch_streams: int  # so many of all carry short files
     shares: int  # among so many the end of a file is shared out, 0: it is not
 
     @property

@@ -40,8 +40,13 @@ BATCH_BYTES: Final = 1 << 20
 MAX_BATCH_BYTES: Final = 4 << 20
 MAX_BATCH_FILES: Final = 4096
 
-# Files up to this size travel in batches: above it a block of their own costs less than the copy into the batch.
-SMALL_FILE_BYTES: Final = 256 << 10
+# Files up to this size travel whole, in batches, and are never continued: what a block of its own, a name before the
+# commit and a FILE_END cost is a quarter of such a file's time.  None may be larger than a batch.
+SMALL_FILE_BYTES: Final = 1 << 20
+
+# Up to this size a small file is *short*: what it takes is mostly the time of calls, for which threads wait for each
+# other; above it is that of its bytes, which threads move side by side (docs/performance.md, "What is small").
+SHORT_FILE_BYTES: Final = 64 << 10
 
 # A Problem has at most two texts of MAX_REASON_CHARS characters, 4 bytes each, escaped, and a few words.
 MAX_REASON_BYTES: Final = 16 << 10

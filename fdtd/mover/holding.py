@@ -14,6 +14,7 @@ from typing import Final
 from fdtcp.errors import DestinationFull, FdtError
 from fdtcp.model.order import Checksum, DestinationFile, Direct, Extent, KeptPartial
 from fdtcp.value import dataclass
+from fdtd.mover.frames import SMALL_FILE_BYTES
 from fdtd.mover.journal import Identity, encode_anew, encode_records, encode_start, end_of
 from fdtd.storage.base import Partial
 
@@ -40,6 +41,11 @@ class Holding:
     def is_due(self, now: float, first_s: float, next_s: float) -> bool:
         """Whether there is something for the journal: `first_s` after the first block, `next_s` after a checkpoint."""
         return bool(self.fresh) and now - self.checked >= (next_s if self.has_journal else first_s)
+
+    @property
+    def may_continue(self) -> bool:
+        """Whether a later attempt may go on with it, if there are sums of its parts."""
+        return self.file.size > SMALL_FILE_BYTES and self.partial.is_resumable
 
     @property
     def safe(self) -> int:

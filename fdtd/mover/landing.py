@@ -198,7 +198,7 @@ class Landing:
         with self.lock:
             reply = self.receiver.written(stream.number, header.file, header.offset, value)
             holding = self.holdings.get(header.file)
-            if holding is not None and holding.partial.is_resumable and self.checksum.kind is not Checksum.NONE:
+            if holding is not None and holding.may_continue and self.checksum.kind is not Checksum.NONE:
                 holding.fresh.append(Extent(header.offset, header.length, value))
             self.follow(header.file)
             return reply

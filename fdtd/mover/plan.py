@@ -1,9 +1,10 @@
 """Which block travels on which stream.
 
-Decides the order of work of a reader: small files in batches; one large file a stream, because two threads that write
-one file at the destination fight for its inode lock (1975 against 3395 MB/s); striping over streams when large files
-are fewer than streams, so also at the tail.  Blocks are dealt one at a time, when a stream has room: a slow or dead
-stream never holds a file.  What a dead stream had not been answered for goes back and travels on the others.
+Decides the order of work of a reader: small files in batches, those that are short on few streams and the others on
+all, in their turn among the large ones; one large file a stream, because two threads that write one file at the
+destination fight for its inode lock (1975 against 3395 MB/s); striping over streams when large files are fewer than
+streams, so also at the tail.  Blocks are dealt one at a time, when a stream has room: a slow or dead stream never holds
+a file.  What a dead stream had not been answered for goes back and travels on the others.
 
 Where the files of a device are bounded (`fdtd.mover.devices`), streams help with one that was begun instead of
 beginning another.
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Final
 
 from fdtcp.errors import Problem, ProtocolViolation
@@ -22,7 +24,7 @@ from fdtcp.model.order import Action, Extent
 from fdtd.mover.blocks import Blocks
 from fdtd.mover.devices import ANYWHERE, Devices, Place, Waiting
 from fdtd.mover.distance import share_of
-from fdtd.mover.frames import BATCH_BYTES, MAX_BATCH_FILES, SMALL_FILE_BYTES
+from fdtd.mover.frames import BATCH_BYTES, MAX_BATCH_FILES, SHORT_FILE_BYTES, SMALL_FILE_BYTES
 from fdtd.mover.sums import Sum
 from fdtd.mover.work import AbortWork, BatchWork, BlockWork, EndWork, Work, cut
 
@@ -45,9 +47,9 @@ class Plan:
         self.shares = 0  # streams among which the end of a file is shared out (`fdtd.mover.distance`), 0: it is not
         self._files: dict[int, Blocks] = {}
         self.devices = Devices(readers)
-        self._fresh = Waiting()  # large files that no stream has begun
+        self._fresh = Waiting()  # large files that no stream has begun, and small ones that are not short
         self._begun: deque[int] = deque()  # large files that may still have blocks to deal
-        self._small = Waiting()
+        self._short = Waiting()
         self._sizes: dict[int, int] = {}  # of the small files
         self._ends: deque[int] = deque()
         self._aborts: deque[AbortWork] = deque()
@@ -77,7 +79,7 @@ class Plan:
             self._files[file] = Blocks(size, cuts, self._comparing)
         elif size <= SMALL_FILE_BYTES and not tuple(kept):
             self._sizes[file] = size
-            self._small.append(file, place)
+            self._lanes_of(size).append(file, place)
             return
         elif window > 0:
             # Several blocks fit into the window, or streams would take turns.
@@ -95,7 +97,7 @@ class Plan:
                 self.add(file, size, Action.SEND)
                 continue
             self._sizes[file] = size
-            self._small.append(file, ANYWHERE)
+            self._lanes_of(size).append(file, ANYWHERE)
 
     def close(self) -> None:
         """Note that no more files will come."""
@@ -107,20 +109,20 @@ class Plan:
         return self._last and not self._files and not self._sizes
 
     def waits_for_streams(self, streams: int, *, batches: bool = False) -> bool:
-        """Whether another stream beside `streams` would have something to do; `batches`: it would carry small files."""
+        """Whether another stream beside `streams` would have something to do; `batches`: it would carry short files."""
         blocks = 0
         step = self._step(0)
-        for file in (*self._begun, *self._fresh):
+        for file in chain(self._begun, self._fresh):
             entry = self._files.get(file)
-            blocks += -(-entry.size // step) if entry is not None and entry.has_block() else 0
+            blocks += -(-entry.size // step) if entry is not None and entry.has_block() else file in self._sizes
             if blocks > 2 * streams:
                 return True
         return batches and self._has_batches(2 * streams)
 
     def _has_batches(self, count: int) -> bool:
-        """Whether the small files fill more than `count` batches."""
+        """Whether the short files fill more than `count` batches."""
         room = count * BATCH_BYTES
-        for file in self._small:
+        for file in self._short:
             room -= max(self._sizes.get(file, 0), BATCH_BYTES // MAX_BATCH_FILES)
             if room < 0:
                 return True
@@ -129,7 +131,7 @@ class Plan:
     # --- dealing ------------------------------------------------------------------------------------------------
 
     def next(self, stream: int, *, batches: bool) -> Work | None:
-        """Deal the next piece of work to `stream`; `batches`: it is one of those that carry small files."""
+        """Deal the next piece of work to `stream`; `batches`: it is one of those that carry short files."""
         if (abort := self._next_abort()) is not None:
             return abort
         if (end := self._next_end()) is not None:
@@ -159,15 +161,19 @@ class Plan:
         return None
 
     def _next_batch(self) -> BatchWork | None:
-        found = self._small.next_lane(self.devices)
-        if found is None:
-            return None
-        small, place = found
-        files = [small.popleft()]
-        room = BATCH_BYTES - self._sizes.get(files[0], 0)
-        while small and len(files) < self.batch_files and (size := self._sizes.get(small[0], 0)) <= room:
+        while (found := self._short.next_lane(self.devices)) is not None:
+            if found[0][0] in self._sizes:
+                return self._batch_of(*found)
+            found[0].popleft()  # the destination wants it no more
+        return None
+
+    def _batch_of(self, lane: deque[int], place: Place) -> BatchWork:
+        """Deal the small files that are first in `lane`, as many as fit."""
+        files: list[int] = []
+        room = BATCH_BYTES
+        while lane and len(files) < self.batch_files and (size := self._sizes.get(lane[0], room + 1)) <= room:
             room -= size
-            files.append(small.popleft())
+            files.append(lane.popleft())
         if self.devices.is_bounded:
             self.devices.begin(~files[0], place)  # its files are read, and written, one by one
         return BatchWork(tuple(files))
@@ -180,7 +186,12 @@ class Plan:
             del self._current[stream]
             if current in self._begun and not self._waits(current):
                 self._begun.remove(current)
+        return self._next_fresh(stream) or self._next_begun(stream)
+
+    def _next_fresh(self, stream: int) -> Work | None:
         while (found := self._fresh.next_lane(self.devices)) is not None:
+            if found[0][0] in self._sizes:
+                return self._batch_of(*found)
             file = found[0].popleft()
             entry = self._files.get(file)
             if entry is None:
@@ -191,6 +202,9 @@ class Plan:
             self._begun.append(file)
             self._current[stream] = file
             return self._block_of(file)
+        return None
+
+    def _next_begun(self, stream: int) -> BlockWork | None:
         for _ in range(len(self._begun)):
             file = self._begun.popleft()
             if (work := self._block_of(file)) is not None:
@@ -293,7 +307,9 @@ class Plan:
             if isinstance(work, BatchWork):
                 place = self.devices.place_of(work.files[0])
                 self.devices.note_over(~work.files[0], place)
-                self._small.put_back([file for file in work.files if file in self._sizes], place)
+                files = [file for file in work.files if file in self._sizes]
+                if files:
+                    self._lanes_of(self._sizes[files[0]]).put_back(files, place)
                 continue
             entry = self._files.get(work.file)
             if entry is None or (entry.aborted and not isinstance(work, AbortWork)):
@@ -311,6 +327,10 @@ class Plan:
                 self._aborts.append(work)
 
     # --- helpers ------------------------------------------------------------------------------------------------
+
+    def _lanes_of(self, size: int) -> Waiting:
+        """Return where small files of that size wait."""
+        return self._short if size <= SHORT_FILE_BYTES else self._fresh
 
     def _note_over(self, file: int) -> None:
         self.devices.note_over(file, self.devices.place_of(file))

@@ -25,6 +25,7 @@ from fdtd.mover.frames import (
     HEADER_BYTES,
     OF_BATCH,
     OF_STREAM,
+    SHORT_FILE_BYTES,
     TRAILER_BYTES,
     Entry,
     Header,
@@ -342,10 +343,12 @@ class ReceivingStream:
         entries, contents = decode_batch(header, payload)
         self.moved += len(contents)
         refused: list[Entry] = []
+        # Who writes short files keeps waking the others for the interpreter; who has more to write does not.
+        turn = self._landing.turn if len(contents) <= header.files * SHORT_FILE_BYTES else nullcontext()
         while entries:
             part = self._landing.room.part
             some, entries = entries[:part], entries[part:]
-            with self._landing.room.taken(len(some), of_batch=True), self._landing.turn:
+            with self._landing.room.taken(len(some), of_batch=True), turn:
                 refused += self._smalls.take(some, contents)
             if entries:
                 contents = contents[sum(entry.size for entry in some) :]

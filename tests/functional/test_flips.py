@@ -44,7 +44,7 @@ def run_flips(seed: int, home: Path, flips: int) -> dict[str, int]:
     rng = random.Random(seed)  # noqa: S311  # no secret: a failure is to be repeated
     toll: dict[str, int] = {}
     (home / "from").mkdir()
-    sizes = [600 * KIB + 1, 300 * KIB, *[rng.randrange(4000) for _ in range(30)]]
+    sizes = [1200 * KIB + 1, 300 * KIB, *[rng.randrange(4000) for _ in range(30)]]
     contents = [rng.randbytes(size) for size in sizes]
     for number, content in enumerate(contents):
         (home / f"from/{number}").write_bytes(content)

@@ -105,7 +105,7 @@ class Data:
         self.rng = rng
         self.to = home / "to"
         (home / "from").mkdir(parents=True)
-        sizes = [5 * MIB + rng.randrange(MIB), 2 * MIB + 1, 256 * KIB + 1, 256 * KIB, 0, 0, 1]
+        sizes = [5 * MIB + rng.randrange(MIB), 2 * MIB + 1, MIB + 1, MIB, 64 * KIB + 1, 0, 0, 1]
         sizes += [rng.randrange(30 * KIB) for _ in range(30)]
         rng.shuffle(sizes)
         self.pairs = []

@@ -28,7 +28,7 @@ from fdtd.mover.frames import End, Header, Kind, decode_header, encode_header
 from fdtd.mover.greeting import Greeting, greet
 from tests.helpers.movers import SECRET, Mover
 
-SIZE = 1 << 20
+SIZE = 2 << 20
 MTIME = 10**18
 BLOCK = 64 << 10
 PIECE = 256 << 20  # as long as kept parts get

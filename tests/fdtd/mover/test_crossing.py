@@ -58,7 +58,7 @@ def check_same(pairs: list[Pair]) -> None:
 @WAYS
 @pytest.mark.parametrize("checksum", [Checksum.ADLER32, Checksum.NONE])
 def test_files_of_all_sizes_arrive(tmp_path: Path, *, encrypt: bool, reverse: bool, checksum: Checksum) -> None:
-    pairs = make_pairs(tmp_path, [0, 1, 256 << 10, (256 << 10) + 1, 17 * MIB + 13, *range(1000, 1300)])
+    pairs = make_pairs(tmp_path, [0, 1, (64 << 10) + 1, MIB, MIB + 1, 17 * MIB + 13, *range(1000, 1300)])
     with Job(pairs, Policy(checksum=checksum, block_size=MIB), encrypt=encrypt, reverse=reverse) as job:
         outcomes = job.run()
         assert job.writer_end.problem is None and job.reader_end.problem is None

@@ -19,7 +19,7 @@ from fdtd.mover.sums import sum_of
 from fdtd.mover.work import BatchWork, BlockWork, Work
 from tests.helpers.movers import Job, Mover, Pair
 
-BLOCK = 1 << 20
+BLOCK = 2 << 20
 ADLER = sum_of(Checksum.ADLER32)
 
 
@@ -179,7 +179,7 @@ def test_a_real_writer_has_as_many_files_of_a_device_as_it_may(tmp_path: Path, o
             source.write_bytes(os.urandom(BLOCK))
             pairs.append((source, target / str(number)))
     seen = []
-    with Job(pairs, Policy(streams=4, writers=1, rate_limit=8 * BLOCK, block_size=256 << 10)) as job:
+    with Job(pairs, Policy(streams=4, writers=1, rate_limit=8 * BLOCK, block_size=512 << 10)) as job:
         job.start()
         while len(job.writer.outcomes) < len(pairs):
             seen.append((open_in(job.reader, tmp_path / "a"), open_in(job.reader, tmp_path / "b")))
@@ -194,6 +194,6 @@ def test_real_readers_keep_to_their_bound_and_come_to_an_end(tmp_path: Path) -> 
     for number, size in enumerate([3 * BLOCK, 0, 100, 5 * BLOCK, 300_000, 2 * BLOCK, *[1000] * 50]):
         (tmp_path / str(number)).write_bytes(os.urandom(size))
         pairs.append((tmp_path / str(number), tmp_path / "to" / str(number)))
-    with Job(pairs, Policy(streams=4, readers=1, writers=1, block_size=256 << 10)) as job:
+    with Job(pairs, Policy(streams=4, readers=1, writers=1, block_size=512 << 10)) as job:
         outcomes = job.run()
     assert {outcome.state for outcome in outcomes.values()} == {State.DONE} and len(outcomes) == len(pairs)

@@ -26,7 +26,7 @@ from fdtd.mover.sums import sum_of
 from fdtd.storage.choose import ChosenDestinations
 from fdtd.storage.paths import Prefixes
 
-SIZE = 1 << 20
+SIZE = 2 << 20
 CONTENT = os.urandom(SIZE)
 LOST = StreamsLost("x").problem(Side.DESTINATION, Phase.TRANSFER)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fdtcp.errors import Phase, Problem, ProtocolViolation, Side, SourceChanged
 from fdtcp.model.order import Action, Checksum, Extent
-from fdtd.mover.frames import SMALL_FILE_BYTES
+from fdtd.mover.frames import SHORT_FILE_BYTES, SMALL_FILE_BYTES
 from fdtd.mover.plan import Plan
 from fdtd.mover.sums import sum_of
 from fdtd.mover.work import AbortWork, BatchWork, BlockWork, EndWork, Work
@@ -58,12 +58,40 @@ def test_streams_without_a_file_of_their_own_help_with_another() -> None:
     assert dealt[3] is None
 
 
-def test_small_files_travel_in_batches_on_the_streams_that_carry_them() -> None:
+def test_short_files_travel_in_batches_on_the_streams_that_carry_them() -> None:
     plan = make_plan()
-    for file in range(10):
-        plan.add(file, SMALL_FILE_BYTES, Action.SEND)
+    for file in range(20):
+        plan.add(file, SHORT_FILE_BYTES, Action.SEND)
     assert plan.next(2, batches=False) is None
-    assert plan.next(1, batches=True) == BatchWork((0, 1, 2, 3))
+    assert plan.next(1, batches=True) == BatchWork(tuple(range(16)))
+
+
+def test_small_files_that_are_not_short_travel_in_batches_on_all_streams_in_their_turn() -> None:
+    plan = make_plan()
+    size = SMALL_FILE_BYTES // 2
+    for file in (0, 1, 2, 4):
+        plan.add(file, 3 * BLOCK if file == 4 else size, Action.SEND)
+    plan.add(5, size, Action.SEND)
+    dealt = [plan.next(stream, batches=False) for stream in (1, 2, 3, 1, 2)]
+    assert dealt[:2] == [BatchWork((0, 1)), BatchWork((2,))]
+    assert [work.file for work in dealt[2:4] if isinstance(work, BlockWork)] == [4]
+    assert dealt[3] == BatchWork((5,))
+
+
+def test_what_a_dead_stream_had_of_them_is_dealt_again_and_what_is_unwanted_is_not() -> None:
+    for size in (SHORT_FILE_BYTES, SMALL_FILE_BYTES // 4):
+        plan = make_plan()
+        for file in range(4):
+            plan.add(file, size, Action.SEND)
+        plan.close()
+        dealt = plan.next(1, batches=True)
+        assert dealt == BatchWork((0, 1, 2, 3))
+        plan.sent(dealt)
+        plan.dropped(1)
+        plan.lost(1, [dealt])
+        plan.dropped(0)
+        assert [work.files for work in drain(plan, 2) if isinstance(work, BatchWork)] == [(2, 3)]
+        assert plan.is_finished
 
 
 def test_plain_files_are_taken_on_together_as_they_are_one_by_one() -> None:
@@ -205,12 +233,19 @@ def test_more_streams_are_wanted_only_while_they_would_have_work() -> None:
     assert not plan.waits_for_streams(1)
 
 
-def test_small_files_want_more_streams_where_all_carry_them() -> None:
+def test_short_files_want_more_streams_where_all_carry_them() -> None:
     plan = make_plan()
-    for file in range(20):
-        plan.add(file, SMALL_FILE_BYTES, Action.SEND)
+    for file in range(40):
+        plan.add(file, SHORT_FILE_BYTES, Action.SEND)
     assert not plan.waits_for_streams(1)
     assert plan.waits_for_streams(1, batches=True) and not plan.waits_for_streams(4, batches=True)
+
+
+def test_small_files_that_are_not_short_want_more_streams_as_blocks_do() -> None:
+    plan = make_plan()
+    for file in range(3):
+        plan.add(file, SMALL_FILE_BYTES, Action.SEND)
+    assert plan.waits_for_streams(1) and not plan.waits_for_streams(2)
 
 
 def test_empty_files_want_no_streams_of_their_own() -> None:

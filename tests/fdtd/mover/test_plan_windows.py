@@ -16,7 +16,7 @@ from fdtd.mover.work import BlockWork, EndWork, Work
 from fdtd.storage.window import Window
 
 KIB = 1 << 10
-BLOCK = 256 * KIB
+BLOCK = 512 * KIB
 WINDOW = 4 * BLOCK
 NONE = sum_of(Checksum.NONE)
 
@@ -78,7 +78,7 @@ def test_a_file_that_waits_lets_others_go_on() -> None:
 
 def test_a_window_smaller_than_a_block_still_ends() -> None:
     plan = Plan(NONE, NONE, BLOCK)
-    plan.add(0, 300 * KIB, Action.SEND, window=100 * KIB)
+    plan.add(0, 1200 * KIB, Action.SEND, window=400 * KIB)
     plan.close()
     offset = 0
     while isinstance(work := deal(plan, 1), BlockWork):
@@ -86,7 +86,7 @@ def test_a_window_smaller_than_a_block_still_ends() -> None:
         offset += work.length
         plan.answered(work)
     assert isinstance(work, EndWork)
-    assert offset == 300 * KIB
+    assert offset == 1200 * KIB
     assert plan.answered(work) == [0]
 
 
@@ -95,11 +95,11 @@ def test_a_window_smaller_than_a_block_still_ends() -> None:
 def test_whatever_happens_the_storage_gets_every_byte_in_order(seed: int, streams: int) -> None:
     """Reader's plan and writer's window together: blocks are refused, streams die, answers come in any order."""
     chance = random.Random(seed)  # noqa: S311  # a test's
-    content = chance.randbytes(40 * KIB * 10 + 7)
-    plan = Plan(NONE, NONE, 10 * KIB)
-    plan.add(0, len(content), Action.SEND, window=40 * KIB)
+    content = chance.randbytes(120 * KIB * 10 + 7)
+    plan = Plan(NONE, NONE, 30 * KIB)
+    plan.add(0, len(content), Action.SEND, window=120 * KIB)
     got = bytearray()
-    window = Window(got.extend, size=40 * KIB)
+    window = Window(got.extend, size=120 * KIB)
     under_way: list[tuple[int, BlockWork]] = []
     while len(got) < len(content):
         stream = chance.randrange(streams)

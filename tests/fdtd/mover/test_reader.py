@@ -237,7 +237,7 @@ def test_a_source_that_hangs_fails_alone(tmp_path: Path, size: int, streams: int
 def test_a_source_that_hangs_in_its_last_look_fails_alone(tmp_path: Path) -> None:
     """All of its bytes have arrived; nobody says any more that they are the right ones."""
     for name in ("dead", "good"):
-        (tmp_path / name).write_bytes(os.urandom(MIB))
+        (tmp_path / name).write_bytes(os.urandom(MIB + 1))
     pairs = [(tmp_path / name, tmp_path / "to" / name) for name in ("dead", "good")]
     with Job(pairs, IMPATIENT, reader_command=hanging(tmp_path, "facts")) as job:
         job.start()
@@ -250,7 +250,7 @@ def test_a_source_that_hangs_in_its_last_look_fails_alone(tmp_path: Path) -> Non
 
 def test_a_source_that_hangs_when_it_is_closed_costs_its_stream_and_no_file(tmp_path: Path) -> None:
     for name in ("dead", "good"):
-        (tmp_path / name).write_bytes(os.urandom(MIB))
+        (tmp_path / name).write_bytes(os.urandom(MIB + 1))
     pairs = [(tmp_path / name, tmp_path / "to" / name) for name in ("dead", "good")]
     policy = dataclasses.replace(IMPATIENT, streams=1, connect_timeout=1.0)
     with Job(pairs, policy, reader_command=hanging(tmp_path, "close")) as job:
@@ -264,7 +264,7 @@ def test_a_source_that_hangs_when_it_is_closed_costs_its_stream_and_no_file(tmp_
 def test_a_file_system_on_which_everything_hangs_ends_the_reader(tmp_path: Path) -> None:
     pairs = [(tmp_path / f"dead{number}", tmp_path / "to" / str(number)) for number in range(8)]
     for source, _ in pairs:
-        source.write_bytes(os.urandom(MIB))
+        source.write_bytes(os.urandom(MIB + 1))
     policy = dataclasses.replace(IMPATIENT, streams=1, stall_timeout=0.5)
     with Job(pairs, policy, reader_command=hanging(tmp_path, "read_into")) as job:
         job.start()

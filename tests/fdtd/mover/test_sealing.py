@@ -299,9 +299,9 @@ def test_answers_that_came_together_are_heard_together(
     """Each is a record of its own, and poll is silent about those that were taken from the socket with the first."""
     connector, listener = sealed_pair(ends, ephemeral)
     path = tmp_path / "file"
-    path.write_bytes(bytes(MIB))
+    path.write_bytes(bytes(2 * MIB))
     with Prefixes([os.fsencode(tmp_path)]) as prefixes:
-        outbox = Outbox(Policy(block_size=MIB // 8), ChosenSources(prefixes, 0), Log())
+        outbox = Outbox(Policy(block_size=MIB // 4), ChosenSources(prefixes, 0), Log())
         describe(outbox, path)
         outbox.release([ReleasedFile(0, Action.SEND)], last=True)
         stream = SendingStream(connector, 1, outbox, RateLimit(0), 5.0, Log())

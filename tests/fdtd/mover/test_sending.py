@@ -24,7 +24,7 @@ from fdtd.storage.choose import ChosenSources
 from fdtd.storage.paths import Prefixes
 from tests.helpers.described import describe
 
-CONTENT = os.urandom(1 << 20)
+CONTENT = os.urandom(2 << 20)
 
 
 class Listener:

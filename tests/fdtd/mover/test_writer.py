@@ -42,7 +42,7 @@ def names_below(directory: Path) -> set[bytes]:
 @pytest.mark.parametrize("checksum", list(Checksum))
 @pytest.mark.parametrize("streams", [0, 3])
 def test_files_of_all_sizes_arrive(tmp_path: Path, checksum: Checksum, streams: int) -> None:
-    sizes = [0, 1, 4095, 256 << 10, (256 << 10) + 1, 3 * MIB + 7, 17 * MIB + 13]
+    sizes = [0, 1, 4095, 64 << 10, (64 << 10) + 1, MIB, MIB + 1, 3 * MIB + 7, 17 * MIB + 13]
     pairs: list[Pair] = []
     for size in sizes:
         (tmp_path / f"source{size}").write_bytes(os.urandom(size))
