@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Generic
 
@@ -61,7 +61,8 @@ class Lane:
     doing: Doing = Doing.CONNECTING
     is_given_up: bool = False
     failures: int = 0  # in a row: attempts in vain, and streams that brought nothing through
-    barren: int = 0  # of these, streams
+    barren: list[Pair] = field(default_factory=list)  # of these the streams: where they went
+    is_small: bool = False  # whether the last attempt had small packets
 
 
 class Lanes(Generic[S]):
@@ -160,16 +161,23 @@ class Lanes(Generic[S]):
 
     def _try(self, lane: Lane) -> Ending | None:
         """Open a stream and let it carry what it can; returns how it ended, None if it could not be opened."""
-        (endpoint, local), patience = self._next_pair(lane)
+        pair, patience = self._next_pair(lane)
+        endpoint, local = pair
         lane.doing = Doing.CONNECTING
         try:
-            return self._carry(lane, endpoint, local, patience)
+            ending = self._carry(lane, pair, patience)
         except (OSError, StreamBroken, ProtocolViolation) as exc:
             # In the log only: a user must not learn to scan ports with us.
             remote = name_of((endpoint.address, endpoint.port))
             reason = getattr(exc, "reason", None) or str(exc)
             self._log.trouble("connect-failed", remote=remote, local=local or "any", reason=reason)
             return None
+        if ending is Ending.BARREN:
+            lane.barren.append(pair)
+        else:
+            lane.barren.clear()
+            lane.is_small = False
+        return ending
 
     def _next_pair(self, lane: Lane) -> tuple[Pair, float]:
         """Return what to try, and for how long."""
@@ -186,7 +194,6 @@ class Lanes(Generic[S]):
         lane.failures = lane.failures + 1 if ending is None or is_barren else 0
         if ending is None:
             return
-        lane.barren = lane.barren + 1 if is_barren else 0
         with self._wear_lock:
             others_carry = any(stream.has_carried for stream in self._roster.streams)
             self._wear.ended(is_barren=is_barren and not others_carry)
@@ -204,25 +211,26 @@ class Lanes(Generic[S]):
         lane.doing = Doing.RESTING
         began = time.monotonic()
         while not self._is_in_vain():
-            pause = pause_after(max(1, lane.failures), is_alone=not self._roster.streams)
+            patience = None if self._roster.streams else self._policy.connect_timeout
+            pause = pause_after(max(1, lane.failures), patience)
             if (left := began + pause - time.monotonic()) <= 0:
                 return
             time.sleep(min(left, _LOOK_S))
 
-    def _carry(self, lane: Lane, endpoint: Endpoint, local: str, patience: float) -> Ending:
+    def _carry(self, lane: Lane, pair: Pair, patience: float) -> Ending:
         """Connect, authenticate and work until the stream ends; returns how it did.  Raises OSError and others."""
         end = time.monotonic() + patience
         number = lane.number = next(self._numbers)
-        # Where streams opened and nothing came through, full packets may be too large for the way (MTU).
-        is_small = lane.barren % 2 == 1
-        with connect(endpoint, local, self._policy, patience, is_small=is_small) as raw:
+        # Where streams opened and nothing came through, full packets may be too large for the way (MTU), or for all.
+        lane.is_small = not lane.is_small and (pair in lane.barren or len(lane.barren) > 1)
+        with connect(*pair, self._policy, patience, is_small=lane.is_small) as raw:
             lane.doing = Doing.GREETING
             # The kernel knows it from connecting: other streams need not wait until this one has been let in.
             path = path_of(raw)
             self._roster.note_path(path)
             self._wake()
             stream = self._authenticate(raw, number, end)
-            if is_small:
+            if lane.is_small:
                 self._log.event("small-packets", stream=number)
             tune(raw, self._policy)
             if spread_over(path.round_trip_s, 1).is_far:

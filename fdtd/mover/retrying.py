@@ -15,8 +15,9 @@ from typing import Final
 _PAUSE_S: Final = 0.3
 # Others carry the job: what comes back is in use again within half a minute.
 _LONG_PAUSE_S: Final = 30.0
-# Nobody does, and the job ends when that lasts.
+# Nobody does, and the job ends when that lasts: several attempts have to fit into its patience.
 _ALONE_PAUSE_S: Final = 2.0
+_ALONE_PART: Final = 1 / 5
 
 # So often a job opens streams again within that time, for each of its streams: a network that lets a few bytes through
 # and breaks again would otherwise keep a job busy for ever, sending the same blocks.
@@ -24,16 +25,18 @@ _BREAKS: Final = 3
 _BREAKS_WITHIN_S: Final = 60.0
 
 # So many streams one behind the other, for each that a job has, may open and bring nothing through: each takes the
-# stall time.  Other ends are told of first: a destination that hangs after two of these times, a source after four.
-_BARREN: Final = 5
+# stall time.  Other ends are told of first: a destination that hangs after two of these times, a source after four; and
+# a batch that was too much for its destination has been halved to single files by then (`portions`).
+_BARREN: Final = 8
 
 
-def pause_after(failures: int, *, is_alone: bool) -> float:
+def pause_after(failures: int, patience_s: float | None) -> float:
     """Return for how long to wait after so many attempts in a row that failed, at least one.
 
-    `is_alone`: whether no stream carries the job meanwhile.
+    `patience_s`: how long the job lasts without a stream; None while others carry it.
     """
-    return min(_PAUSE_S * 2.0 ** min(failures - 1, 10), _ALONE_PAUSE_S if is_alone else _LONG_PAUSE_S)
+    most = _LONG_PAUSE_S if patience_s is None else min(_ALONE_PAUSE_S, patience_s * _ALONE_PART)
+    return min(_PAUSE_S * 2.0 ** min(failures - 1, 10), most)
 
 
 class Wear:

@@ -76,9 +76,10 @@ class Room:
 
     def close(self) -> None:
         self.in_vain = True
+        self.server.close()
         # A stream may be let in at this very moment.
         wait_until(self.is_over)
-        for stream in (*self.accepted, self.server):
+        for stream in self.accepted:
             stream.close()
 
 

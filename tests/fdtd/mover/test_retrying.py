@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
+
 from fdtd.mover.retrying import Wear, pause_after
 
 
 def test_pauses_grow_and_are_short_where_nobody_carries_the_job() -> None:
-    with_others = [pause_after(failures, is_alone=False) for failures in (1, 2, 3, 10, 10_000)]
+    with_others = [pause_after(failures, None) for failures in (1, 2, 3, 10, 10_000)]
     assert with_others == [0.3, 0.6, 1.2, 30.0, 30.0]
-    alone = [pause_after(failures, is_alone=True) for failures in (1, 2, 10, 10_000)]
+    alone = [pause_after(failures, 10.0) for failures in (1, 2, 10, 10_000)]
     assert alone == [0.3, 0.6, 2.0, 2.0]
+    assert pause_after(10, 1.0) == pytest.approx(0.2), "several attempts fit into any patience"
 
 
 def test_three_breaks_a_minute_for_each_lane_are_allowed_and_no_more() -> None:
@@ -30,7 +33,7 @@ def test_more_lanes_may_have_more_breaks() -> None:
 def test_a_way_that_lets_nothing_through_is_known_by_streams_that_end_barren_one_behind_the_other() -> None:
     wear = Wear()
     assert not wear.is_barren(0)
-    for is_barren in (True, True, True, True, False, True, True, True, True):
+    for is_barren in (*[True] * 7, False, *[True] * 7):
         wear.ended(is_barren=is_barren)
         assert not wear.is_hopeless(1)
         assert wear.is_barren(1) is is_barren
