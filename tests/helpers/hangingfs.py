@@ -13,12 +13,13 @@ import stat
 import struct
 import threading
 from collections.abc import Sequence, Set
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
 _LOOKUP, _FORGET, _GETATTR, _OPEN, _READ, _RELEASE, _FLUSH, _INIT, _BATCH_FORGET = 1, 2, 3, 14, 15, 18, 25, 26, 42
-STATFS, OPENDIR, ACCESS = 17, 27, 34
+STATFS, OPENDIR = 17, 27
 _ENOENT, _ENOSYS = 2, 38
 _ROOT: Final = 1
 # As with NFS: who waits for a page can be killed.
@@ -79,7 +80,8 @@ class HangingFs:
             answer = self._answer(opcode, node, request[_IN.size :])
             if answer is not None:
                 body, error = (answer, 0) if isinstance(answer, bytes) else (b"", -answer)
-                os.write(self._device, _OUT.pack(_OUT.size + len(body), error, unique) + body)
+                with suppress(FileNotFoundError):  # whoever asked is gone by now
+                    os.write(self._device, _OUT.pack(_OUT.size + len(body), error, unique) + body)
 
     def _answer(self, opcode: int, node: int, body: bytes) -> bytes | int | None:
         """Return the answer's body, an errno, or None for no answer at all."""
