@@ -10,7 +10,7 @@ Pure and not thread-safe, as the receiver.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from fdtcp.model.order import DestinationFile
 from fdtd.mover.arrival import Arrival
@@ -40,9 +40,10 @@ class Arrivals(dict[int, Arrival]):
         gone.settle()
         return gone
 
-    def knows(self, file: int) -> bool:
-        """Whether a file is expected, or was."""
-        return file in self or file in self._expected or file in self._taken or file in self._settled
+    def known(self, files: Collection[int]) -> int | None:
+        """Return one of these files that is expected, or was; None if none of them is."""
+        places = self.keys(), self._expected.keys(), self._taken.keys(), self._settled.keys()
+        return next((min(place & set(files)) for place in places if not place.isdisjoint(files)), None)
 
     def path(self, file: int) -> bytes:
         """Return where a file that is not settled shall be, and leave it as it is."""
@@ -50,9 +51,9 @@ class Arrivals(dict[int, Arrival]):
         plain = known.file if known is not None else self._expected.get(file) or self._taken.get(file)
         return plain.path if plain is not None else b"a file"
 
-    def expect_plain(self, file: DestinationFile) -> None:
-        """Expect a small file of which nothing is there."""
-        self._expected[file.index] = file
+    def expect_plain(self, files: Mapping[int, DestinationFile]) -> None:
+        """Expect small files, by index, of which nothing is there."""
+        self._expected |= files
 
     def is_taken(self, entries: Sequence[Entry]) -> bool:
         """Whether any of these plain files is in the hands of a stream."""

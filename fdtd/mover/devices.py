@@ -99,6 +99,10 @@ class Waiting:
             lane = self._lanes[place] = deque()
         lane.append(file)
 
+    def extend(self, files: Iterable[int]) -> None:
+        """Put files at the end whose devices do not matter."""
+        self._lanes[ANYWHERE].extend(files)
+
     def put_back(self, files: Iterable[int], place: Place) -> None:
         """Put files of one place to the front again."""
         self._lanes[place].extendleft(reversed(list(files)))

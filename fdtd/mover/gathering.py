@@ -24,7 +24,7 @@ def gather(outbox: Outbox, asking: Asking, files: Sequence[int], buffer: memoryv
     used = 0
     update, nothing = outbox.checksum.update, outbox.checksum.start
     with outbox.reading() as reading:
-        for file, (path, size, mtime_ns, ctime_ns, _) in zip(files, outbox.known(files), strict=True):
+        for file, path, size, mtime_ns, ctime_ns in outbox.facts(files):
             view = buffer[used : used + size]
             asking.ask(file)
             if reading is None or reading.read(path, view) != (size, mtime_ns, ctime_ns):

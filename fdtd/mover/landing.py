@@ -84,7 +84,7 @@ class Landing:
             self.open_files += 1
             self.waiting += 1
             if verdict.action is Action.SEND and file.size <= SMALL_FILE_BYTES and not verdict.kept:
-                self.receiver.expect_plain(file)
+                self.receiver.expect_plain({file.index: file})
                 return
             arrival = self.receiver.expect(file, verdict.action, verdict.kept)
             if decision.partial is not None:

@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import field
 from typing import Final, Protocol
@@ -48,8 +48,8 @@ class Files(Protocol):
     def reading(self) -> AbstractContextManager[Reading | None]:
         """Look at files one behind the other, where the storage can."""
 
-    def look(self, path: bytes, reading: Reading | None) -> Look | Problem:
-        """Look at one file."""
+    def look(self, path: bytes) -> Look | Problem:
+        """Look at one file that is not looked at in that way."""
 
     def note_looks(self, paths: Sequence[bytes], looks: Mapping[int, Look]) -> None:
         """Remember what was found.  Raises ProtocolViolation."""
@@ -90,8 +90,14 @@ class _Chunk:
             self.put_off = deque()
         return list(taken)
 
-    def note(self, files: Iterable[File], seen: Iterable[Look | Problem]) -> None:
+    def note(self, files: Sequence[File], seen: Sequence[Look | Problem]) -> None:
         """Take what was found; the first that is said of a file counts."""
+        seen = tuple(seen)  # its thread may go on
+        looks = [found for found in seen if not isinstance(found, Problem)]
+        if len(looks) == len(seen) and not self.looks and not self.problems:
+            self.looks = dict(zip([index for index, _ in files], looks, strict=False))
+            self.paths = [path for _, path in files[: len(looks)]]
+            return
         for (index, path), found in zip(files, seen, strict=False):
             if index in self.looks or index in self.problems:
                 continue
@@ -124,6 +130,10 @@ class _Chunk:
             Found, len(rows), index=indexes, size=sizes, mtime_ns=mtimes, mode=modes, problem=problems
         )
         return Described(self.seq, found)
+
+
+def _not_shortly(_path: bytes) -> None:
+    """Look at a file of a storage where each has to be opened for that."""
 
 
 class Looks:
@@ -217,10 +227,11 @@ class Looks:
             return turn
 
     def _look(self, turn: _Turn, reading: Reading | None) -> None:
-        look, clock, seen = self._files.look, time.monotonic, turn.seen
+        shortly, look = reading.look if reading is not None else _not_shortly, self._files.look
+        clock, seen = time.monotonic, turn.seen
         for place, (_, path) in enumerate(turn.files):
             turn.now = place, clock()
-            seen.append(look(path, reading))
+            seen.append(shortly(path) or look(path))
             if turn.is_cut:
                 return
 

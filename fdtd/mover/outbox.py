@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import threading
+from array import array
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final, NamedTuple
+from typing import Final
 
 from fdtcp.errors import FdtError, Phase, Problem, ProtocolViolation, Side, SourceChanged
 from fdtcp.model.columns import Columns
@@ -19,6 +20,7 @@ from fdtcp.model.order import Action, Policy, ReleasedFile
 from fdtcp.value import dataclass
 from fdtd.mover.devices import Place
 from fdtd.mover.distance import NEAR, Spread
+from fdtd.mover.first_looks import FirstLooks, Known
 from fdtd.mover.frames import MAX_BATCH_FILES, End
 from fdtd.mover.log import Log
 from fdtd.mover.plan import Plan
@@ -33,16 +35,6 @@ _SEND: Final = tuple(Action).index(Action.SEND)
 # The part of the stall time that a batch may take until it is answered, and how many files the first have.
 _PART: Final = 1 / 8
 _FIRST: Final = 32
-
-
-class Known(NamedTuple):
-    """One described file: what was found first."""
-
-    path: bytes
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    device: int
 
 
 @dataclass(slots=True)
@@ -69,19 +61,16 @@ class Outbox:
         self._batch_streams = NEAR.batch_streams
         self._sources = sources
         self._log = log
-        self._known: dict[int, Known] = {}
+        self._known = FirstLooks()
         self._opened: dict[int, Opened] = {}
-        self._over: set[int] = set()
         self._compared: set[int] = set()
         self._unused: deque[tuple[int, Source]] = deque()
         self._wakers: dict[int, int] = {}  # stream: an eventfd
 
     # --- orders -------------------------------------------------------------------------------------------------
 
-    def look(self, path: bytes, reading: Reading | None) -> Look | Problem:
-        """Look at one file before it is read."""
-        if reading is not None and (found := reading.look(path)) is not None:
-            return found
+    def look(self, path: bytes) -> Look | Problem:
+        """Look at one file before it is read, by opening it."""
         try:
             source = self._sources.open(path)
             try:
@@ -95,20 +84,16 @@ class Outbox:
     def note_looks(self, paths: Sequence[bytes], looks: Mapping[int, Look]) -> None:
         """Remember what was found, in the order of `paths`.  Raises ProtocolViolation."""
         with self.lock:
-            if not self._known.keys().isdisjoint(looks):
-                raise ProtocolViolation(f"file {min(self._known.keys() & looks)} is described twice")
-            for path, (index, look) in zip(paths, looks.items(), strict=True):
-                size, mtime_ns, ctime_ns, _, device = look
-                self._known[index] = Known(path, size, mtime_ns, ctime_ns, device)
+            self._known.note(array("q", looks), paths, tuple(looks.values()))
 
     def release(self, files: Iterable[ReleasedFile], *, last: bool) -> None:
         """Put described files into the plan.  Raises ProtocolViolation."""
         rows = Columns.of(ReleasedFile, files)
         with self.lock:
-            if not self._known.keys() >= set(indexes := rows.numbers("index")):
-                raise ProtocolViolation(f"file {min(set(indexes) - self._known.keys())} was not described")
+            if (unknown := self._known.unknown(indexes := rows.numbers("index"))) is not None:
+                raise ProtocolViolation(f"file {unknown} was not described")
             if _is_plain(rows) and not self._plan.devices.is_bounded:
-                self._plan.add_plain((index, self._known[index].size) for index in indexes)
+                self._plan.add_plain(indexes, self._known.sizes(indexes))
             else:
                 for file in rows:
                     self._add(file, self._known[file.index])
@@ -206,7 +191,7 @@ class Outbox:
                 grew = True
             elif isinstance(event, Dropped):
                 self._plan.dropped(event.file)
-                self._finish([event.file])
+                self._finish([event.file] if event.file in self._known else [])
                 grew = True
             elif isinstance(event, Farewell):
                 self.is_dismissed = True
@@ -236,9 +221,9 @@ class Outbox:
         """Return the path of a file that was released."""
         return self._known[file].path
 
-    def known(self, files: Iterable[int]) -> Iterator[Known]:
-        """Return what pre-flight found."""
-        return map(self._known.__getitem__, files)
+    def facts(self, files: Iterable[int]) -> Iterator[tuple[int, bytes, int, int, int]]:
+        """Return what pre-flight found of each of these: itself, path, size, mtime_ns, ctime_ns."""
+        return self._known.facts(files)
 
     @contextmanager
     def reading(self) -> Iterator[Reading | None]:
@@ -318,15 +303,16 @@ class Outbox:
         return End(facts.size, facts.mtime_ns, facts.ctime_ns, work.checksum)
 
     def _finish(self, files: Iterable[int]) -> None:
-        fresh = [file for file in files if file in self._known and file not in self._over]
-        self.finished_files += len(fresh)
-        self._over.update(fresh)
-        for file in fresh if self._opened else ():
-            self._put_off_if_over(file)
+        over = self._known.over
+        for file in files:
+            self.finished_files += not over[file]
+            over[file] = True
+            if self._opened:
+                self._put_off_if_over(file)
 
     def _put_off_if_over(self, file: int) -> None:
         shared = self._opened.get(file)
-        if shared is None or shared.users or file not in self._over:
+        if shared is None or shared.users or not self._known.over[file]:
             return
         del self._opened[file]
         if shared.source is not None:

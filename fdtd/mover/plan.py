@@ -15,7 +15,7 @@ Pure and not thread-safe: `fdtd.mover.reader` holds the lock.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Final
 
@@ -90,14 +90,16 @@ class Plan:
             self._files[file] = Blocks(size, self._cut_around(file, size, kept), self._checksum)
         self._fresh.append(file, place)
 
-    def add_plain(self, files: Iterable[tuple[int, int]]) -> None:
-        """Take on files, each with its size, that are just to be sent, while no device is bounded.  Raises as `add`."""
-        for file, size in files:
-            if size > SMALL_FILE_BYTES or file in self._sizes or file in self._files:
-                self.add(file, size, Action.SEND)
-                continue
-            self._sizes[file] = size
-            self._lanes_of(size).append(file, ANYWHERE)
+    def add_plain(self, files: Sequence[int], sizes: Sequence[int]) -> None:
+        """Take on files that are just to be sent, while no device is bounded.  Raises as `add`."""
+        short = dict(zip(files, sizes, strict=True))
+        is_new = short.keys().isdisjoint(self._sizes) and short.keys().isdisjoint(self._files)
+        if is_new and len(short) == len(files) and max(sizes, default=0) <= SHORT_FILE_BYTES:
+            self._sizes |= short
+            self._short.extend(files)
+            return
+        for file, size in zip(files, sizes, strict=True):
+            self.add(file, size, Action.SEND)
 
     def close(self) -> None:
         """Note that no more files will come."""

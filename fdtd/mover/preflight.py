@@ -8,7 +8,7 @@ continue is removed.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from fdtcp.errors import DestinationExists, DestinationFull, FdtError, OptionRefused, Phase, ResumeRefused, Side
@@ -68,23 +68,19 @@ class Preflight:
         """
         if self._policy.resume is Resume.REQUIRE or self._policy.writers:
             return []  # what is kept, and the device of each file, only a look can tell
-        groups: dict[bytes, list[tuple[int, bytes]]] = {}
-        for place, path in enumerate(files.names("path")):
-            above, _, name = path.rpartition(b"/")
-            try:
-                groups[above].append((place, name))
-            except KeyError:
-                groups[above] = [(place, name)]
         sizes = files.numbers("size")
+        are_small = max(sizes, default=0) <= SMALL_FILE_BYTES
         plain: list[int] = []
-        for above, group in groups.items():
-            survey = self._survey(above, [name for _, name in group]) if may_look(above) else None
+        for above, places, names in _by_directory(files):
+            survey = self._survey(above, names) if may_look(above) else None
             if survey is None:
                 continue
-            others = survey.others
-            places = [place for place, name in group if name not in others and sizes[place] <= SMALL_FILE_BYTES]
-            if self._has_room(survey.site, sum([sizes[place] for place in places])):
-                plain += places
+            chosen = places
+            if (others := survey.others) or not are_small:
+                placed = zip(places, names, strict=True)
+                chosen = [p for p, name in placed if name not in others and sizes[p] <= SMALL_FILE_BYTES]
+            if self._has_room(survey.site, sum(map(sizes.__getitem__, chosen))):
+                plain += chosen
         return plain
 
     def _survey(self, above: bytes, names: Sequence[bytes]) -> Survey | None:
@@ -185,6 +181,26 @@ class Preflight:
             return False
         self.room[site.device] = room - needed
         return True
+
+
+def _by_directory(files: Columns[DestinationFile]) -> Iterable[tuple[bytes, Sequence[int], list[bytes]]]:
+    """Return what stands before the last slash of paths, and the places and the names of those of which it does."""
+    if not files:
+        return ()
+    paths = files.raw("path")
+    above = paths[: paths.index(b"\0")].rpartition(b"/")[0]
+    start = above + b"/"
+    # Nearly all files of a chunk are in the directory of the first: then their names are cut out together.
+    if paths.count(b"\0" + start) == len(files) - 1 and paths.count(b"/") == len(files) * start.count(b"/"):
+        names = paths.replace(b"\0" + start, b"\0")[len(start) : -1].split(b"\0")
+        return ((above, range(len(files)), names),)
+    groups: dict[bytes, tuple[bytes, list[int], list[bytes]]] = {}
+    for place, path in enumerate(files.names("path")):
+        above, _, name = path.rpartition(b"/")
+        _, places, names = groups.setdefault(above, (above, [], []))
+        places.append(place)
+        names.append(name)
+    return groups.values()
 
 
 def _check_worthless(file: DestinationFile, partial: Partial) -> None:

@@ -11,7 +11,7 @@ Pure and not thread-safe: `fdtd.mover.writer` holds the lock.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Final
 
@@ -63,21 +63,24 @@ class Receiver:
 
     def expect(self, file: DestinationFile, action: Action, kept: Iterable[Extent] = ()) -> Arrival:
         """Expect one file.  Raises ProtocolViolation for one that is expected already."""
-        self._check_new(file)
+        self._check_new({file.index: file})
         checksum = self._comparing if action is Action.COMPARE else self._checksum
         extents = {extent.offset: extent for extent in kept}
         arrival = Arrival(file, action, checksum, extents, sorted(extents))
         self.arrivals[file.index] = arrival
         return arrival
 
-    def expect_plain(self, file: DestinationFile) -> None:
-        """Expect a small file of which nothing is there.  Raises ProtocolViolation for one that is expected already."""
-        self._check_new(file)
-        self.arrivals.expect_plain(file)
+    def expect_plain(self, files: Mapping[int, DestinationFile]) -> None:
+        """Expect small files, by index, of which nothing is there.
 
-    def _check_new(self, file: DestinationFile) -> None:
-        if self.arrivals.knows(file.index):
-            raise ProtocolViolation(f"file {file.index} is expected twice")
+        Raises ProtocolViolation for one that is expected already.
+        """
+        self._check_new(files)
+        self.arrivals.expect_plain(files)
+
+    def _check_new(self, files: Mapping[int, DestinationFile]) -> None:
+        if (known := self.arrivals.known(files)) is not None:
+            raise ProtocolViolation(f"file {known} is expected twice")
 
     def arrival(self, file: int) -> Arrival:
         """Return the file of that index.  Raises ProtocolViolation."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from fdtcp.errors import Phase, Problem, Side
@@ -26,12 +26,11 @@ class Sheaves:
     def __init__(self, landing: Landing) -> None:
         self._landing = landing
 
-    def expect(self, files: Sequence[DestinationFile]) -> None:
-        """Take over small files that pre-flight found to be plain."""
+    def expect(self, files: Mapping[int, DestinationFile]) -> None:
+        """Take over small files, by index, that pre-flight found to be plain."""
         landing = self._landing
         with landing.lock:
-            for file in files:
-                landing.receiver.expect_plain(file)
+            landing.receiver.expect_plain(files)
             landing.open_files += len(files)
             landing.waiting += len(files)
 

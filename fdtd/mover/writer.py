@@ -184,17 +184,17 @@ class Writer:
         decided: Iterable[Decided],
     ) -> None:
         """Take what pre-flight says of an order."""
-        lean = _lean(files)
-        self._sheaves.expect([lean[place] for place in places])
+        plain = files.pick(places)
+        if len(lean := _lean(plain)) < len(plain):
+            raise ProtocolViolation("a file is expected twice")
+        self._sheaves.expect(lean)
         verdicts = []
         for file, decision in decided:
             self._landing.expect(file, decision)
             verdicts.append(decision.verdict)
         self._expected_bytes += sum(files.numbers("size"))
         self._last = self._last or order.last
-        sent = Columns.build(
-            Verdict, len(places), index=[lean[place].index for place in places], action=_SEND * len(places)
-        )
+        sent = Columns.build(Verdict, len(plain), index=plain.raw("index"), action=_SEND * len(plain))
         self._control.say(Expected(order.seq, Columns.join(Verdict, (sent, Columns.of(Verdict, verdicts)))))
         self._committer.nudge()
 
@@ -306,20 +306,20 @@ class Writer:
                 self._landing.lock.wait(max(0.0, deadline - time.monotonic()))
 
 
-def _lean(files: Columns[DestinationFile]) -> list[DestinationFile]:
-    """Return what is kept of small files: 200,000 of them would take 25 MB more.
+def _lean(files: Columns[DestinationFile]) -> dict[int, DestinationFile]:
+    """Return what is kept of small files, by index: 200,000 of them would take 25 MB more.
 
     They are never continued, so nothing asks for their sources; and their modes are few.
     """
     modes: dict[int, int] = {}
-    return list(
-        map(
-            DestinationFile,
-            files.numbers("index"),
-            files.names("path"),
-            files.numbers("size"),
-            files.numbers("mtime_ns"),
-            [modes.setdefault(mode, mode) for mode in files.numbers("mode")],
-            repeat(b""),
-        )
+    indexes = list(files.numbers("index"))
+    rows = map(
+        DestinationFile,
+        indexes,
+        files.names("path"),
+        files.numbers("size"),
+        files.numbers("mtime_ns"),
+        [modes.setdefault(mode, mode) for mode in files.numbers("mode")],
+        repeat(b""),
     )
+    return dict(zip(indexes, rows, strict=True))

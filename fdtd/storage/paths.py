@@ -87,6 +87,11 @@ class Prefixes:
         if not self.is_in_scope(path):
             raise PathRefused(f"{os.fsdecode(path)} is not within what the bearer token allows")
 
+    @property
+    def is_scoped(self) -> bool:
+        """Whether the caller has brought a token, so that there is something to be asked of each path."""
+        return self._scopes is not None
+
     def is_in_scope(self, path: bytes) -> bool:
         """Whether the caller's token, if he brought one, allows this path.  Raises PathRefused for what is no path."""
         if self._scopes is None:
@@ -192,6 +197,11 @@ class Directories:
             if is_plain and self._open.get(directory.key) is directory:  # else somebody has found it gone by now
                 self._recent[above] = directory
         return directory, parts[-1]
+
+    @property
+    def is_scoped(self) -> bool:
+        """Whether the caller has brought a token: then `is_allowed` is to be asked for each path."""
+        return self._prefixes.is_scoped
 
     def is_allowed(self, path: bytes) -> bool:
         """Whether the caller's token, if he brought one, allows a path of a directory that is open already."""

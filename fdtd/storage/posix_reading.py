@@ -27,12 +27,13 @@ _MOST_DIRECTORIES: Final = 64
 class PosixReading:
     """See `fdtd.storage.base.Reading`; has a use of each directory that it reads from."""
 
-    __slots__ = ("_account", "_directories", "_open", "_takes")
+    __slots__ = ("_account", "_directories", "_is_scoped", "_open", "_takes")
 
     def __init__(self, directories: Directories, takes: Callable[[bytes], bool]) -> None:
         """Prepare.  `takes`: whether files of a directory are read here at all, and not from another storage."""
         self._directories = directories
         self._takes = takes
+        self._is_scoped = directories.is_scoped
         self._account = os.geteuid()
         self._open: dict[bytes, Directory | None] = {}  # by what stands before the last slash; None: not here
 
@@ -90,7 +91,9 @@ class PosixReading:
             directory = self._open[above]
         except KeyError:
             directory = self._enter(above, path)
-        return directory if self._directories.is_allowed(path) else None, name
+        if self._is_scoped and not self._directories.is_allowed(path):
+            return None, name
+        return directory, name
 
     def _enter(self, above: bytes, path: bytes) -> Directory | None:
         """Look up the directory of `path`, for this file and all that follow."""

@@ -17,6 +17,6 @@ def describe(outbox: Outbox, *paths: Path) -> None:
 def describe_one(outbox: Outbox, index: int, path: Path) -> None:
     """Let `outbox` look at one file, and remember it by this number."""
     with outbox.reading() as reading:
-        look = outbox.look(bytes(path), reading)
+        look = (reading.look(bytes(path)) if reading is not None else None) or outbox.look(bytes(path))
     assert not isinstance(look, Problem), str(look)
     outbox.note_looks([bytes(path)], {index: look})

@@ -17,7 +17,7 @@ ENTRY = Entry(3, 10, 0, 0)
 @pytest.fixture
 def arrivals() -> Arrivals:
     made = Arrivals(lambda file: Arrival(file, Action.SEND, sum_of(Checksum.NONE), {}, []))
-    made.expect_plain(FILE)
+    made.expect_plain({3: FILE})
     return made
 
 
@@ -28,7 +28,7 @@ def test_a_plain_file_goes_from_hand_to_hand_and_is_no_arrival(arrivals: Arrival
     assert not arrivals.is_taken([ENTRY]) and arrivals.take(3, 10) is FILE
     assert arrivals.settle(3)
     assert arrivals.take(3, 10) is None and not arrivals.settle(3)
-    assert arrivals.knows(3) and not arrivals.knows(4) and not arrivals
+    assert arrivals.known([4, 3]) == 3 and arrivals.known([4]) is None and not arrivals
 
 
 def test_a_plain_file_has_its_size(arrivals: Arrivals) -> None:
@@ -65,7 +65,7 @@ def test_a_settled_file_that_fails_is_remembered(arrivals: Arrivals) -> None:
 
 def test_all_that_are_open_can_be_remembered(arrivals: Arrivals) -> None:
     for index in (4, 5):
-        arrivals.expect_plain(DestinationFile(index, b"/y", 10, 0, 0o644, b"s"))
+        arrivals.expect_plain({index: DestinationFile(index, b"/y", 10, 0, 0o644, b"s")})
         arrivals.take(index, 10)
     arrivals.settle(4)
     arrivals.remember(lambda _file: True)

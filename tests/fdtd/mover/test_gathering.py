@@ -11,6 +11,7 @@ import pytest
 
 from fdtcp.model.order import Policy
 from fdtd.mover.asking import Asking
+from fdtd.mover.first_looks import FirstLooks
 from fdtd.mover.frames import Entry
 from fdtd.mover.gathering import gather
 from fdtd.mover.log import Log
@@ -77,8 +78,9 @@ def test_what_is_not_as_it_was_is_given_up_alone(
     if way == "long":
         monkeypatch.setattr(ChosenSources, "reading", lambda _self: None)
     os.utime(stage.paths[0], ns=(5, 5))
-    (known,) = stage.outbox.known([0])
-    stage.outbox._known[0] = known._replace(mtime_ns=5, ctime_ns=stage.paths[0].stat().st_ctime_ns)
+    stage.outbox._known = FirstLooks()
+    for number, path in enumerate(stage.paths):
+        describe_one(stage.outbox, number, path)
     change(stage.paths[0])
     entries, content = stage.gather()
     assert entries == [stage.entry(1), stage.entry(2)] and content == CONTENTS[2]

@@ -65,7 +65,7 @@ class Disk:
             raise ProtocolViolation("described twice")
         self.known |= zip(looks, paths, strict=True)
 
-    def look(self, path: bytes, _reading: object) -> Look | Problem:
+    def look(self, path: bytes) -> Look | Problem:
         name = os.fsdecode(path)
         self.looked.append(name)
         self.event(name).set()

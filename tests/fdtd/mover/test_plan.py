@@ -97,13 +97,13 @@ def test_what_a_dead_stream_had_of_them_is_dealt_again_and_what_is_unwanted_is_n
 def test_plain_files_are_taken_on_together_as_they_are_one_by_one() -> None:
     sizes = [0, 1, SMALL_FILE_BYTES, SMALL_FILE_BYTES + 1, 3]
     together, one_by_one = make_plan(), make_plan()
-    together.add_plain(enumerate(sizes))
+    together.add_plain(range(len(sizes)), sizes)
     for file, size in enumerate(sizes):
         one_by_one.add(file, size, Action.SEND)
     assert drain(together) == drain(one_by_one)
-    together.add_plain([(7, 1)])
+    together.add_plain([7], [1])
     with pytest.raises(ProtocolViolation):
-        together.add_plain([(7, 1)])
+        together.add_plain([7], [1])
 
 
 def test_the_end_follows_the_last_block_and_carries_the_combined_sum() -> None:
