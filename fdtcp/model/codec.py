@@ -5,13 +5,12 @@ person can read it), what stands inside a message is a *row*, a list in field or
 them).  Missing fields take their defaults, so a newer peer may know more; unknown fields and wrong types are a
 ProtocolViolation, because the value comes from another program.
 
-JSON has no bytes: with `binary=False` bytes travel as text of the same code points (Latin-1), which loses nothing, and
-columns as base64.
+JSON has no bytes: with `binary=False` they travel as text of the same code points (Latin-1), which loses nothing.  Only
+columns stay bytes, and are for whoever writes the JSON to put somewhere (`fdtcp.model.order`).
 """
 
 from __future__ import annotations
 
-import binascii
 import math
 import types
 import typing
@@ -189,7 +188,7 @@ def _columns_coders(cls: type, binary: bool) -> tuple[Encoder, Decoder]:
 def _make_columns_coders(cls: type, binary: bool) -> tuple[Encoder, Decoder]:
     columns = columns_of(cls)
     required = sum(column.default is MISSING for column in columns)
-    coders = [_packed_coders(binary) if c.is_plain else _sparse_coders(c, binary) for c in columns]
+    coders = [(_same, _exactly(bytes)) if c.is_plain else _sparse_coders(c, binary) for c in columns]
     encoders, decoders = [encode for encode, _ in coders], [decode for _, decode in coders]
 
     def encode(rows: Iterable[object]) -> list[Any]:  # Any: plain values
@@ -211,12 +210,6 @@ def _make_columns_coders(cls: type, binary: bool) -> tuple[Encoder, Decoder]:
     return encode, decode
 
 
-def _packed_coders(binary: bool) -> tuple[Encoder, Decoder]:
-    if binary:
-        return _same, _exactly(bytes)
-    return _bytes_to_base64, _base64_to_bytes
-
-
 def _sparse_coders(column: Column, binary: bool) -> tuple[Encoder, Decoder]:
     encode, decode = _coders(column.hint, binary)
 
@@ -235,16 +228,6 @@ def _why_not_sparse(values: Mapping[int, object], count: int) -> str | None:
     if values and not (min(values) >= 0 and max(values) < count):
         return f"a place that is none of {count} rows"
     return None
-
-
-def _bytes_to_base64(value: bytes) -> str:
-    return binascii.b2a_base64(value, newline=False).decode("ascii")
-
-
-def _base64_to_bytes(value: object) -> bytes:
-    if type(value) is not str:
-        raise ValueError(f"expected text, got {type(value).__name__}")
-    return binascii.a2b_base64(value, strict_mode=True)
 
 
 def _same(value: Any) -> Any:  # Any: plain values

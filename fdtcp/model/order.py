@@ -1,9 +1,9 @@
 """What a daemon orders of its mover, and what the mover says in return.
 
-Decides the types and the line format on the two pipes: one JSON object a line, `{"<kind>": {...}}`.  The daemon
-writes orders to the mover's standard input, which is also its life line (end of file means: stop, keep partials, be
-gone within two seconds); the mover writes messages to its standard output.  What a mover says is *claims*: it runs as
-the user, so the daemon checks every index against the job.
+Decides the types; how they are written is decided by `fdtcp.model.pipe`.  The daemon writes orders to the mover's
+standard input, which is also its life line (end of file means: stop, keep partials, be gone within two seconds); the
+mover writes messages to its standard output.  What a mover says is *claims*: it runs as the user, so the daemon checks
+every index against the job.
 
 All paths are absolute and bytes: POSIX names need not be text.  Sizes and offsets are in bytes, times of files in
 nanoseconds since the epoch, other times in seconds.
@@ -11,14 +11,12 @@ nanoseconds since the epoch, other times in seconds.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import field
 from enum import StrEnum
 from typing import Final
 
-from fdtcp.errors import Problem, ProtocolViolation
-from fdtcp.model.codec import decode_message, encode_message
+from fdtcp.errors import Problem
 
 # A mover needs both, and gets its policy with its first order.
 from fdtcp.model.policy import Checksum as Checksum
@@ -30,9 +28,6 @@ from fdtcp.model.policy import SameBy as SameBy
 from fdtcp.model.policy import Sync as Sync
 from fdtcp.model.policy import Verify as Verify
 from fdtcp.value import dataclass
-
-# A chunk of 1,000 files with PATH_MAX names and kept extents fits; anything longer is not from us.
-MAX_LINE_BYTES: Final = 16 << 20
 
 
 class Role(StrEnum):
@@ -329,45 +324,9 @@ class Ended:
 
 Message = Described | Expected | Listening | Finals | Progress | Kept | Ended
 
-_ORDERS: Final = {
+# By the words that stand for them on the pipes.
+ORDERS: Final = {
     cls.__name__.lower(): cls
     for cls in (Setup, Describe, Expect, Listen, Connect, Release, SetRate, SourceGone, Stop, Sweep)
 }
-_MESSAGES: Final = {
-    cls.__name__.lower(): cls for cls in (Described, Expected, Listening, Finals, Progress, Kept, Ended)
-}
-
-
-def encode_line(item: Order | Message) -> bytes:
-    """Return `item` as one line of ASCII JSON with its line feed."""
-    text = json.dumps({type(item).__name__.lower(): encode_message(item, binary=False)}, separators=(",", ":"))
-    return text.encode("ascii") + b"\n"
-
-
-def decode_order_line(line: bytes) -> Order:
-    """Read one line from a daemon.  Raises ProtocolViolation."""
-    cls, plain = _split(line, _ORDERS)
-    order: Order = decode_message(cls, plain, binary=False)
-    return order
-
-
-def decode_message_line(line: bytes) -> Message:
-    """Read one line from a mover.  Raises ProtocolViolation."""
-    cls, plain = _split(line, _MESSAGES)
-    message: Message = decode_message(cls, plain, binary=False)
-    return message
-
-
-def _split(line: bytes, kinds: Mapping[str, type]) -> tuple[type, object]:
-    if len(line) > MAX_LINE_BYTES:
-        raise ProtocolViolation(f"a line of {len(line)} bytes; the limit is {MAX_LINE_BYTES}")
-    try:
-        whole = json.loads(line)
-    except (ValueError, RecursionError) as exc:
-        raise ProtocolViolation(f"not a line of JSON: {exc}") from exc
-    if not isinstance(whole, dict) or len(whole) != 1:
-        raise ProtocolViolation("a line must be a map with one key, its kind")
-    ((kind, plain),) = whole.items()
-    if kind not in kinds:
-        raise ProtocolViolation(f"unknown kind {kind!r}")
-    return kinds[kind], plain
+MESSAGES: Final = {cls.__name__.lower(): cls for cls in (Described, Expected, Listening, Finals, Progress, Kept, Ended)}

@@ -16,13 +16,14 @@ from collections.abc import Callable
 from typing import Final
 
 from fdtcp.errors import FdtError, ProtocolViolation
-from fdtcp.model.order import MAX_LINE_BYTES, Message, Order, SetRate, Stop, decode_order_line, encode_line
+from fdtcp.model.order import Message, Order, SetRate, Stop
+from fdtcp.model.pipe import Lines, decode_order_line, encode_line
 
 # The daemon counts on two seconds; a little is left for the kernel to tear down what we hold.
 LIFE_AFTER_EOF_S: Final = 1.8
 
-# A pipe carries at most this much in one read.
-_READ_BYTES: Final = 1 << 20
+# What a pipe holds; memory for more would come from the kernel, page by page, for each read.
+_READ_BYTES: Final = 64 << 10
 
 
 class Control:
@@ -33,7 +34,7 @@ class Control:
         self._stdout = stdout
         self._orders: queue.SimpleQueue[Order | FdtError | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
-        self._buffer = bytearray()
+        self._lines = Lines()
         # A plain flag, which a signal handler may set wherever it interrupts us: an Event would lock.
         self.is_stopping = False
         self.discard = False
@@ -43,11 +44,9 @@ class Control:
 
     def first_order(self) -> Order:
         """Read the first line before any thread exists.  Raises ProtocolViolation, also at end of file."""
-        while (end := self._buffer.find(b"\n")) < 0:
+        while (line := self._lines.take()) is None:
             if not self._fill():
                 raise ProtocolViolation("the daemon closed the pipe before the first order")
-        line = bytes(self._buffer[: end + 1])
-        del self._buffer[: end + 1]
         return decode_order_line(line)
 
     def start(self) -> None:
@@ -93,18 +92,14 @@ class Control:
 
     def _fill(self) -> bool:
         data = os.read(self._stdin, _READ_BYTES)
-        self._buffer += data
-        if len(self._buffer) > MAX_LINE_BYTES + _READ_BYTES:
-            raise ProtocolViolation("an order without an end")
+        self._lines.feed(data)
         return bool(data)
 
     def _read(self) -> None:
         try:
             while True:
-                *lines, rest = self._buffer.split(b"\n")
-                self._buffer = rest
-                for line in lines:
-                    self._take(decode_order_line(bytes(line)))
+                while (line := self._lines.take()) is not None:
+                    self._take(decode_order_line(line))
                 if not self._fill():
                     break
         except (ProtocolViolation, OSError) as exc:

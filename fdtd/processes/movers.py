@@ -18,8 +18,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from fdtcp.errors import FdtError, ProtocolViolation
-from fdtcp.model.order import MAX_LINE_BYTES, Message, Order, decode_message_line, encode_line
+from fdtcp.errors import FdtError
+from fdtcp.model.order import Message, Order
+from fdtcp.model.pipe import Lines, decode_message_line, encode_line
 from fdtd.processes.launcher import GONE_TIMEOUT_S, Process
 
 _log: Final = logging.getLogger("fdtd.movers")
@@ -30,7 +31,8 @@ WRITE_TIMEOUT_S: Final = 30.0
 CLOSED_TIMEOUT_S: Final = 5.0
 # What is in a pipe when its writer ends is at most 1 MiB.
 LAST_WORDS_S: Final = 2.0
-_READ_BYTES: Final = 256 << 10
+# What a pipe holds unless somebody has made it larger.
+_READ_BYTES: Final = 64 << 10
 _SLICE_MS: Final = 200
 
 
@@ -174,7 +176,7 @@ class RunningMover:
         poll = select.poll()
         poll.register(self._stdout, select.POLLIN)
         poll.register(self._pidfd, select.POLLIN)
-        lines = _Lines()
+        lines = Lines()
         heard = True
         closed_by: float | None = None
         gone_by: float | None = None
@@ -195,7 +197,7 @@ class RunningMover:
                 self.kill()
                 closed_by = None
 
-    def _read_some(self, lines: _Lines | None) -> bool:
+    def _read_some(self, lines: Lines | None) -> bool:
         """Read what is there; say whether more can come."""
         try:
             piece = os.read(self._stdout, _READ_BYTES)
@@ -205,43 +207,16 @@ class RunningMover:
             lines.feed(piece)
         return bool(piece)
 
-    def _deliver(self, lines: _Lines) -> bool:
+    def _deliver(self, lines: Lines) -> bool:
         """Hand over whole lines; say whether the mover is still worth listening to."""
         try:
-            for line in lines.take():
+            while (line := lines.take()) is not None:
                 self._on_message(decode_message_line(line))
         except FdtError as exc:
             _log.error("event=mover-garbage pid=%d reason=%r", self.pid, exc.reason)
             self._on_garbage(exc)
             return False
         return True
-
-
-class _Lines:
-    """Bytes to lines, of bounded length."""
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self._pending = 0
-        self._whole: list[bytes] = []
-
-    def feed(self, piece: bytes) -> None:
-        """Take bytes in."""
-        *whole, rest = piece.split(b"\n")
-        for line in whole:
-            self._pieces.append(line)
-            self._whole.append(b"".join(self._pieces))
-            self._pieces, self._pending = [], 0
-        if rest:
-            self._pieces.append(rest)
-            self._pending += len(rest)
-
-    def take(self) -> list[bytes]:
-        """Return the lines that are complete.  Raises ProtocolViolation for one that grows too long."""
-        if self._pending > MAX_LINE_BYTES:
-            raise ProtocolViolation(f"a line of more than {MAX_LINE_BYTES} bytes")
-        whole, self._whole = self._whole, []
-        return whole
 
 
 def _describe_exit(status: int) -> str:

@@ -42,9 +42,8 @@ from fdtcp.model.order import (
     Setup,
     SourceFile,
     Verdict,
-    decode_message_line,
-    encode_line,
 )
+from fdtcp.model.pipe import Lines, decode_message_line, encode_line
 from fdtd.live.ephemeral import make_ephemeral
 
 M = TypeVar("M", bound=Message)
@@ -67,7 +66,7 @@ class Mover:
         self.setup = setup
         self.log = log or tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
         self.messages: list[Message] = []
-        self._buffer = b""
+        self._lines = Lines()
         self.process = subprocess.Popen(
             [*command, sys.executable, "-I", "-m", "fdtd.mover.program"],
             stdin=subprocess.PIPE,
@@ -107,15 +106,14 @@ class Mover:
         """Return the next message; None at the end of them."""
         assert self.process.stdout is not None
         deadline = time.monotonic() + timeout
-        while b"\n" not in self._buffer:
+        while (line := self._lines.take()) is None:
             ready, _, _ = select.select([self.process.stdout], [], [], max(0.0, deadline - time.monotonic()))
             if not ready:
                 raise TimeoutError(f"no message within {timeout} s; log:\n{self.read_log()}")
             data = os.read(self.process.stdout.fileno(), 1 << 20)
             if not data:
                 return None
-            self._buffer += data
-        line, _, self._buffer = self._buffer.partition(b"\n")
+            self._lines.feed(data)
         message = decode_message_line(line)
         self.messages.append(message)
         return message

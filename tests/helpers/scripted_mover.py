@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
 
 from fdtcp.model.order import (
     Action,
@@ -32,6 +33,7 @@ from fdtcp.model.order import (
     Listen,
     Listening,
     Message,
+    Order,
     Outcome,
     Release,
     Role,
@@ -40,14 +42,21 @@ from fdtcp.model.order import (
     Stop,
     Sweep,
     Verdict,
-    decode_order_line,
-    encode_line,
 )
+from fdtcp.model.pipe import Lines, decode_order_line, encode_line
 
 
 def say(message: Message) -> None:
     sys.stdout.buffer.write(encode_line(message))
     sys.stdout.buffer.flush()
+
+
+def heard() -> Iterator[Order]:
+    lines = Lines()
+    while data := os.read(0, 65536):
+        lines.feed(data)
+        while (line := lines.take()) is not None:
+            yield decode_order_line(line)
 
 
 def answer_expect(order: Expect, manner: str) -> None:
@@ -66,8 +75,7 @@ def main(manner: str) -> int:  # noqa: C901, PLR0912  # a script: one case for e
     expected: list[Outcome] = []
     if manner == "deaf":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    for line in sys.stdin.buffer:
-        order = decode_order_line(line)
+    for order in heard():
         if manner == "silent":
             continue
         if manner == "dead" and not isinstance(order, Setup):

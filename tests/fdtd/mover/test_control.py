@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from fdtcp.errors import ProtocolViolation
-from fdtcp.model.order import Ended, Policy, Role, Setup, Stop, encode_line
+from fdtcp.model.order import Ended, Policy, Role, Setup, Stop
+from fdtcp.model.pipe import encode_line
 from fdtd.mover.control import Control
 from tests.helpers.movers import Job, Mover
 

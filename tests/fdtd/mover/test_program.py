@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from fdtcp.errors import InternalError
-from fdtcp.model.order import Describe, Described, Listen, Policy, Role, Setup, SourceFile, encode_line
+from fdtcp.model.order import Describe, Described, Listen, Policy, Role, Setup, SourceFile
+from fdtcp.model.pipe import encode_line
 from fdtd.mover.control import Control
 from fdtd.mover.log import Log
 from fdtd.mover.program import watch_threads
