@@ -1,7 +1,7 @@
 """What pre-flight has found of each file of a source, which is compared with what is found when it is read.
 
-Decides how that is kept: by columns, like what is told of it.  A job may have a million files, and an object for each
-of them took three hundred bytes and more time than all but the look itself.
+Decides how that is kept: by columns, like what is told of it.  A job may have a million files, and one takes 119 bytes
+with its name (tracemalloc, names of 39 bytes); in an object for each it took 394.
 
 Not thread-safe: `fdtd.mover.outbox` holds the lock while it writes; what is noted once is never changed.
 """
