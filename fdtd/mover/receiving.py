@@ -24,7 +24,6 @@ from fdtd.mover.frames import (
     BATCH_BYTES,
     HEADER_BYTES,
     OF_BATCH,
-    OF_STREAM,
     SHORT_FILE_BYTES,
     TRAILER_BYTES,
     Entry,
@@ -46,6 +45,7 @@ from fdtd.mover.streams import (
     StreamBroken,
     Wire,
     cipher_of,
+    ending_by,
     hang_up,
     has_buffered,
     is_plain,
@@ -173,7 +173,7 @@ class ReceivingStream:
             self._landing.fail(header.file, problem)
             self._answer(Reply.ACK, header.file)
         elif header.kind is Kind.BYE:
-            self._ending = Ending.SPENT if header.flags & OF_STREAM else Ending.DONE
+            self._ending = ending_by(header, self._stream)
             self._landing.is_all_sent |= self._ending is Ending.DONE
             return False
         elif header.kind is Kind.STREAMS:

@@ -23,7 +23,7 @@ from typing import Final, Protocol
 from fdtcp.errors import FdtError, SourceFailed
 from fdtcp.model.order import Endpoint, Policy
 from fdtd.mover.distance import Path
-from fdtd.mover.frames import HEADER_BYTES, Header, check_header, check_payload, decode_header
+from fdtd.mover.frames import HEADER_BYTES, OF_STREAM, Header, check_header, check_payload, decode_header
 
 # A silent host is found dead within 10 + 3 * 5 s, and a stream that the other end has given up, unheard, within 10 s.
 _KEEPALIVE_IDLE_S: Final = 10
@@ -133,6 +133,17 @@ def has_buffered(stream: Wire) -> bool:
 def is_spent(stream: Wire) -> bool:
     """Whether another stream has to take the place of this one."""
     return not isinstance(stream, socket.socket) and stream.is_spent
+
+
+def ending_by(farewell: Header, stream: Wire) -> Ending:
+    """Return how a stream ends whose peer has said BYE.
+
+    A key that has carried little is not spent: who says so all the same breaks his stream.  Broken streams are counted,
+    and else he would have others opened as fast as they come, for ever.
+    """
+    if not farewell.flags & OF_STREAM:
+        return Ending.DONE
+    return Ending.SPENT if is_spent(stream) else Ending.BROKEN
 
 
 def cipher_of(stream: Wire) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -95,7 +96,7 @@ def test_a_stream_whose_key_has_carried_enough_gives_way_to_a_fresh_one(
     """Nothing is lost or sent twice, and no stream carries more than its key may and the block that it has begun."""
     pairs = make_pairs(tmp_path, [12 * MIB, *range(1000, 1300)])
     policy = Policy(streams=streams, block_size=256 << 10)
-    with Job(pairs, policy, encrypt=True, reverse=reverse, reader_command=FLEETING) as job:
+    with Job(pairs, policy, encrypt=True, reverse=reverse, reader_command=FLEETING, writer_command=FLEETING) as job:
         outcomes = job.run()
         assert {outcome.state for outcome in outcomes.values()} == {State.DONE}
         assert job.reader_end.problem is None and job.writer_end.problem is None
@@ -107,6 +108,23 @@ def test_a_stream_whose_key_has_carried_enough_gives_way_to_a_fresh_one(
     broken = [line for line in log.splitlines() if "stream-end" in line and "reason=" in line]
     assert not broken  # a successor may come too late: that is no stream
     check_same(pairs)
+
+
+def test_a_reader_that_says_of_each_stream_that_its_key_is_spent_is_not_believed(tmp_path: Path) -> None:
+    """The writer used to open the next one at once, hundreds of times a second, for as long as the reader liked."""
+    credulous = (
+        *(sys.executable, "-I", "-c"),
+        "import os; from fdtd.mover import program, sending;"
+        "sending.is_spent = lambda stream: True; os._exit(program.main())",
+    )
+    pairs = make_pairs(tmp_path, [MIB + 1])
+    policy = Policy(streams=1, connect_timeout=1.0)
+    with Job(pairs, policy, reverse=True, reader_command=credulous) as job:
+        job.start()
+        end = job.writer.wait_end()
+        log = job.writer.read_log()
+    assert end.problem is not None and end.problem.code == "streams-lost"
+    assert log.count("stream-open") < 10
 
 
 @pytest.mark.parametrize("reverse", [False, True])
