@@ -13,6 +13,7 @@ from fdtcp.errors import FdtError
 from fdtcp.model.order import DestinationFile
 from fdtd.mover.frames import Entry
 from fdtd.mover.holding import Holding
+from fdtd.mover.room import Share
 
 # What came of a file, and what is known of it if it is plain.
 Came = tuple[Entry, memoryview]
@@ -30,11 +31,12 @@ class Taken(NamedTuple):
 class Batch:
     """The files of one batch; belongs to whoever holds the landing's lock, but for `now`."""
 
-    __slots__ = ("give_up", "is_lost", "now", "others", "plain", "stream", "taken")
+    __slots__ = ("give_up", "is_lost", "now", "others", "plain", "share", "stream", "taken")
 
-    def __init__(self, stream: int, give_up: Callable[[Batch], None]) -> None:
+    def __init__(self, stream: int, give_up: Callable[[Batch], None], share: Share) -> None:
         """`give_up` is called with the lock when the file system that its thread is at hangs."""
         self.stream = stream
+        self.share = share
         self.give_up = give_up
         self.plain: list[Plain] = []
         self.others: list[Came] = []

@@ -71,12 +71,13 @@ def commit(
     turn: AbstractContextManager[object] | None = None,
     lost: Mapping[int, FdtError] | None = None,
     sheaves: Sequence[Sheaf] = (),
+    check: Callable[[], None] = lambda: None,
 ) -> list[tuple[Item, FdtError | None]]:
     """Make an epoch of files safe; returns each with its error, those of sheaves are left in them.
 
     `on_lost` hears of volumes whose sync failed: files on them that are still being written have failed too.  `turn` is
     held for the steps that are many short system calls, not for the syncs.  `lost`: what syncs have said already, of
-    files that nothing can make safe any more.
+    files that nothing can make safe any more.  `check` is called before each is put in place, and may raise.
     """
     turn = turn or nullcontext()
     lost = lost or {}
@@ -86,7 +87,7 @@ def commit(
             _try(step, lambda item: item.partial.dress(item.mode, item.mtime_ns))
     _sync(steps, sheaves, sync, on_lost, lambda item: item.partial.sync())
     with turn:
-        _publish(steps, sheaves)
+        _publish(steps, sheaves, check)
     _sync(steps, sheaves, sync, on_lost, lambda item: item.partial.sync_name())
     _check_places(steps, sheaves)
     _end(steps, sheaves)
@@ -105,10 +106,12 @@ def _try(step: _Step, act: Callable[[Item], None]) -> bool:
     return True
 
 
-def _publish(steps: list[_Step], sheaves: Sequence[Sheaf]) -> None:
+def _publish(steps: list[_Step], sheaves: Sequence[Sheaf], check: Callable[[], None]) -> None:
     for step in steps:
+        check()
         step.published = _try(step, lambda item: item.partial.publish(replace=item.replace))
     for sheaf in sheaves:
+        check()
         if sheaf.error is None:
             sheaf.errors, sheaf.published = sheaf.bundle.publish(), True
 

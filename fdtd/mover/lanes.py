@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import field
+from functools import partial
 from typing import Final
 
 from fdtcp.errors import DestinationHangs, Phase, Problem, Side
@@ -57,6 +58,10 @@ class Epoch:
         del self.alone[most:]
         self.files -= rest.files
         return rest
+
+
+class _GivenUp(Exception):
+    """The device hung for too long, and answers after all."""
 
 
 class Lane:
@@ -157,9 +162,11 @@ class Lane:
         while (epoch := self._next()) is not None:
             began = epoch.began
             lost = self._checkpoints.wait(epoch.items + epoch.alone)
-            results = commit(
-                epoch.items + epoch.alone, self._sync, landing.fail_volume, landing.turn, lost, epoch.sheaves
-            )
+            items, check = epoch.items + epoch.alone, partial(self._check, epoch)
+            try:
+                results = commit(items, self._sync, landing.fail_volume, landing.turn, lost, epoch.sheaves, check)
+            except _GivenUp:
+                return
             with landing.lock:
                 if self._begun is not epoch:
                     return  # it was given up, and its files have failed
@@ -174,6 +181,11 @@ class Lane:
             failed = sum(error is not None for _, error in results)
             failed += sum(sheaf.failed for sheaf in epoch.sheaves)
             self._log.event("commit", files=epoch.files, failed=failed, bytes=epoch.bytes, seconds=f"{took:.3f}")
+
+    def _check(self, epoch: Epoch) -> None:
+        """Raise _GivenUp if the files of an epoch have failed: none of them shall be put in place any more."""
+        if self._begun is not epoch:
+            raise _GivenUp
 
     def _next(self) -> Epoch | None:
         """Wait for an epoch to be closed; None if there will be none."""

@@ -52,7 +52,7 @@ class Preflight:
     """Decides file by file, but for plain ones, and remembers how much space it has promised on each device."""
 
     def __init__(self, policy: Policy, destinations: Destinations, hangs: Hangs | None = None) -> None:
-        """`hangs` is told what is on which device."""
+        """`hangs` is told what is on which device, and says which of them is not to be written to any more."""
         self._policy = policy
         self._destinations = destinations
         self._hangs = hangs or Hangs()
@@ -90,6 +90,8 @@ class Preflight:
             return None  # which file of them that fails, and why, is said when it is looked at
         if survey is not None:
             self._hangs.note_site(above, survey.site.device)
+            if self._hangs.error_of(above + b"/any") is not None:
+                return None
         if survey is not None and self._policy.verify is Verify.DISK and not survey.site.gives_back:
             return None
         return survey
@@ -105,6 +107,8 @@ class Preflight:
     def _decide(self, file: DestinationFile) -> Decision:
         site = self._destinations.look(file.path)
         self._hangs.note_site(file.path.rpartition(b"/")[0], site.device)
+        if (hang := self._hangs.error_of(file.path)) is not None:
+            raise hang  # what answers a look may hang in a write all the same, and each would cost a stream's thread
         if self._policy.verify is Verify.DISK and not site.gives_back:
             raise OptionRefused(f"the storage of {os.fsdecode(file.path)} does not give back what was written to it")
         action = Action.SEND if site.existing is None else self._action_for_existing(file, site.existing)

@@ -348,8 +348,8 @@ class ReceivingStream:
         while entries:
             part = self._landing.room.part
             some, entries = entries[:part], entries[part:]
-            with self._landing.room.taken(len(some), of_batch=True), turn:
-                refused += self._smalls.take(some, contents)
+            with self._landing.room.taken(len(some), of_batch=True) as share, turn:
+                refused += self._smalls.take(some, contents, share)
             if entries:
                 contents = contents[sum(entry.size for entry in some) :]
         answers = [encode_header(Header(Kind.NAK, OF_BATCH, 0, entry.file, 0, entry.size)) for entry in refused]

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from fdtcp.value import dataclass
 from fdtd.mover.portions import Portions
 from fdtd.mover.streams import StreamBroken
 
@@ -23,6 +24,13 @@ _FIRST: Final = 16
 
 # One portion is being made safe, another one comes.
 _PORTIONS: Final = 2
+
+
+@dataclass(slots=True)
+class Share:
+    """The room that one frame has while it is handled."""
+
+    files: int
 
 
 class Room:
@@ -61,7 +69,7 @@ class Room:
             self.alone -= files
 
     @contextmanager
-    def taken(self, files: int, *, of_batch: bool = False) -> Iterator[None]:
+    def taken(self, files: int, *, of_batch: bool = False) -> Iterator[Share]:
         """Have room for so many, after a wait for commits if there is too little.  Raises StreamBroken.
 
         Blocks of larger files are answered one by one, and wait for nothing but descriptors.
@@ -69,12 +77,18 @@ class Room:
         with self._lock:
             self._wait(files, of_batch=of_batch)
             self._coming += files
+        share = Share(files)
         try:
-            yield
+            yield share
         finally:
             with self._lock:
-                self._coming -= files
+                self.take_back(share)
                 self._lock.notify_all()
+
+    def take_back(self, share: Share) -> None:
+        """Let others have the room of a frame, also if its thread may never come back."""
+        self._coming -= share.files
+        share.files = 0
 
     def _wait(self, files: int, *, of_batch: bool) -> None:
         """Wait for as long as files become safe."""

@@ -21,6 +21,7 @@ from fdtd.mover.frames import Entry
 from fdtd.mover.holding import Holding
 from fdtd.mover.landing import Landing
 from fdtd.mover.receiver import Reply
+from fdtd.mover.room import Share
 from fdtd.mover.sheaves import Sheaves
 from fdtd.mover.streams import StreamBroken
 
@@ -41,13 +42,15 @@ class Smalls:
             policy.sync is not Sync.FILE and not policy.may_replace and policy.verify is not Verify.DISK
         )
 
-    def take(self, entries: Sequence[Entry], contents: memoryview) -> list[Entry]:
+    def take(self, entries: Sequence[Entry], contents: memoryview, share: Share | None = None) -> list[Entry]:
         """Write the files of a batch that are wanted; returns those that were damaged and shall come again.
+
+        `share`: the room that was taken for them.
 
         `contents`: one behind the other, as long as the entries say; what follows is not looked at.
         Raises ProtocolViolation, StreamBroken, before anything was written.
         """
-        batch = self._begin(entries, contents)
+        batch = self._begin(entries, contents, share or Share(0))
         try:
             plain = batch.plain
             while plain and len(left := self._bundle(batch, plain)) < len(plain):
@@ -60,14 +63,14 @@ class Smalls:
             refused = self._end(batch)
         return refused
 
-    def _begin(self, entries: Sequence[Entry], contents: memoryview) -> Batch:
+    def _begin(self, entries: Sequence[Entry], contents: memoryview, share: Share) -> Batch:
         """Return what is to be written, by the short way and by the long one; it belongs to this thread.
 
         All at once or none: two threads with parts of each other's batch would wait for each other.
         """
         landing = self._landing
         arrivals, users = landing.receiver.arrivals, landing.users
-        batch = Batch(self._stream, self._give_up)
+        batch = Batch(self._stream, self._give_up, share)
         with landing.lock:
             landing.touch()
             self._wait_for(entries)
@@ -196,6 +199,7 @@ class Smalls:
         """Leave to others what a thread has that does not come back; call with the lock."""
         for _, _, file in batch.plain:
             self._landing.receiver.arrivals.give_back(file)
+        self._landing.room.take_back(batch.share)
         self._settle(batch)
 
     def _end(self, batch: Batch) -> list[Entry]:

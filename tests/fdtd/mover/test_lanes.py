@@ -22,6 +22,7 @@ from fdtd.mover.smalls import Smalls
 from fdtd.storage.choose import ChosenDestinations
 from fdtd.storage.paths import Prefixes
 from fdtd.storage.posix_bundle import PosixBundle
+from fdtd.storage.posix_volume import FileSystem
 
 CONTENT = b"some bytes"
 WAIT_S = 30.0
@@ -108,6 +109,28 @@ def test_files_of_other_devices_become_safe_beside_one_that_hangs(
     # It comes back after all, and finds that it has nothing to say any more.
     stage.committer.stop(WAIT_S)
     assert stage.wait_final(4) == {} and stage.landing.room.uncommitted == 0
+
+
+def test_what_was_said_to_have_failed_is_not_put_in_place_later(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that answered after all used to get files, and to have them replaced, long after the user was told."""
+    entered, go_on = threading.Event(), threading.Event()
+    sync = FileSystem.sync
+
+    def hang(volume: FileSystem) -> None:
+        entered.set()
+        assert go_on.wait(WAIT_S)
+        sync(volume)
+
+    monkeypatch.setattr(FileSystem, "sync", hang)
+    stage.bring(0, "dead")
+    assert entered.wait(WAIT_S)
+    stage.landing.give_up(os.fsencode(tmp_path / "dead/0"), 60)
+    assert stage.wait_final(1) == {0: "destination-hangs"}
+    go_on.set()
+    stage.committer.stop(WAIT_S)
+    assert os.listdir(tmp_path / "dead") == []
 
 
 def test_what_comes_late_to_a_device_that_hangs_fails(stage: Stage, tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from fdtcp.errors import DestinationUnwritable, PathRefused, Status
+from fdtcp.errors import DestinationHangs, DestinationUnwritable, PathRefused, Status
 from fdtcp.model.columns import Columns
 from fdtcp.model.order import Action, DestinationFile, OnExists, Policy, Resume, SameBy, Verify
+from fdtd.mover.hangs import Hangs
 from fdtd.mover.preflight import Preflight
 from fdtd.storage.base import Facts, Site, Survey
 from fdtd.storage.null import NullDestinations
@@ -129,3 +130,16 @@ def test_space_is_promised_to_plain_files_and_to_others_once() -> None:
     assert preflight.plain(Columns.of(DestinationFile, rows)) == [], "each may still fit"
     verdicts = [preflight.decide(row).verdict for row in rows]
     assert [verdict.problem.code if verdict.problem else "" for verdict in verdicts] == ["", "destination-full"]
+
+
+def test_what_is_on_a_device_that_hangs_is_not_asked_for() -> None:
+    """It may answer looks from a cache, and hang in writes: each order used to cost a thread and the stall time."""
+    hangs = Hangs()
+    preflight = Preflight(Policy(), Surveyed(Survey(EMPTY, set())), hangs)
+    small = replace(FILE, size=1000)
+    assert preflight.plain(Columns.of(DestinationFile, [small])) == [0]
+    assert preflight.decide(small).verdict.problem is None
+    hangs.note(FILE.path, DestinationHangs("x"))
+    assert preflight.plain(Columns.of(DestinationFile, [small])) == []
+    verdict = preflight.decide(small).verdict
+    assert verdict.action is Action.SKIP and verdict.problem is not None and verdict.problem.code == "destination-hangs"

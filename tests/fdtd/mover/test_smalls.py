@@ -210,7 +210,8 @@ def test_a_thread_that_does_not_come_back_keeps_the_files_of_its_device_only(
 
     def take_and_hang() -> None:
         try:
-            Smalls(landing, 7).take(batch, memoryview(3 * CONTENT))
+            with landing.room.taken(len(batch), of_batch=True) as share:
+                Smalls(landing, 7).take(batch, memoryview(3 * CONTENT), share)
         except StreamBroken as exc:
             broken.append(exc.reason)
 
@@ -220,9 +221,10 @@ def test_a_thread_that_does_not_come_back_keeps_the_files_of_its_device_only(
     # They come again on another stream, with one of another batch.
     assert Smalls(landing, 8).take([*batch, ENTRY], memoryview(4 * CONTENT)) == []
     assert codes(landing) == ["destination-hangs"] and landing.waiting == 0
+    assert landing.room._coming == 0, "others need not wait for the room of who does not come back"
     slow.go_on.set()
     thread.join(30)
-    assert len(broken) == 1 and not landing.users and not landing.batches
+    assert len(broken) == 1 and not landing.users and not landing.batches and landing.room._coming == 0
     told = dict(epoch.commit())
     assert told == {0: State.DONE, 1: State.DONE, 2: State.FAILED, 3: State.DONE}
     assert all((tmp_path / paths[index]).read_bytes() == CONTENT for index in (0, 1, 3))
