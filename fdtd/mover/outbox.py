@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from fdtcp.errors import FdtError, Phase, Problem, ProtocolViolation, Side, SourceChanged
+from fdtcp.errors import FdtError, Phase, Problem, ProtocolViolation, Side, SourceChanged, SourceFailed
 from fdtcp.model.columns import Columns
 from fdtcp.model.order import Action, Policy, ReleasedFile
 from fdtcp.value import dataclass
@@ -28,7 +28,7 @@ from fdtd.mover.portions import Portions
 from fdtd.mover.sender import Answered, Dropped, Event, Farewell, Refused, RefusedSmall
 from fdtd.mover.sums import COMPARING_SUM, sum_of
 from fdtd.mover.work import BatchWork, EndWork, Work
-from fdtd.storage.base import Facts, Look, Reading, Source, Sources
+from fdtd.storage.base import TELLABLE_NS, Facts, Look, Reading, Source, Sources
 
 _SEND: Final = tuple(Action).index(Action.SEND)
 
@@ -77,6 +77,11 @@ class Outbox:
                 facts = source.facts()
             finally:
                 source.close()
+            if facts.mtime_ns not in TELLABLE_NS:
+                raise SourceFailed(
+                    f"{os.fsdecode(path)} was written {facts.mtime_ns // 10**9} s after 1970, which cannot be told",
+                    remedy="give it a time between the years 1678 and 2261 (touch)",
+                )
         except FdtError as exc:
             return exc.problem(Side.SOURCE, Phase.PREFLIGHT)
         return facts.size, facts.mtime_ns, facts.ctime_ns, facts.mode, facts.identity[0]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Final, Protocol
 
 from fdtcp.errors import FdtError
 from fdtcp.model.order import Direct
@@ -49,6 +49,9 @@ class Source(Protocol):
 
 # What a look at a file has found before it is read: size, mtime_ns, ctime_ns, permission bits, device.
 Look = tuple[int, int, int, int, int]
+
+# Times that can be told: nanoseconds in 64 bits, from the year 1677 to 2262.  File systems know others.
+TELLABLE_NS: Final = range(-(1 << 63), 1 << 63)
 
 # What a look at it has found afterwards: size, mtime_ns, ctime_ns.
 Seen = tuple[int, int, int]

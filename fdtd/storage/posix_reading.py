@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 from fdtcp.errors import FdtError
-from fdtd.storage.base import Look, Seen
+from fdtd.storage.base import TELLABLE_NS, Look, Seen
 from fdtd.storage.paths import Directories, Directory
 
 # NONBLOCK: opening a pipe must not wait for its writer.
@@ -47,7 +47,7 @@ class PosixReading:
         except (OSError, ValueError):  # ValueError: a NUL
             return None
         mode = status.st_mode
-        if not stat.S_ISREG(mode):
+        if not stat.S_ISREG(mode) or status.st_mtime_ns not in TELLABLE_NS:
             return None
         # Of its own files the mode says what an account may do; of all others the kernel does, who knows of lists and
         # capabilities.

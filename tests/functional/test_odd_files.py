@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 import time
 from pathlib import Path
 
@@ -192,3 +193,20 @@ def test_a_file_is_done_only_where_its_path_leads(tmp_path: Path, size: int) -> 
     assert not os.listdir(tmp_path / "aside") and not os.listdir(tmp_path / "to")
     assert sorted(os.listdir(tmp_path / "stays")) == ["0", "2"]
     assert [outcomes[number].state for number in (0, 2)] == [State.DONE, State.DONE]
+
+
+def test_a_time_that_cannot_be_told_fails_its_file_and_no_other(tmp_path: Path) -> None:
+    """File systems have years that 64 bits of nanoseconds have not: one such file used to end its job."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as large_times:
+        pairs: list[Pair] = []
+        for number in range(3):
+            source = make_file(Path(large_times) / str(number), 1000)
+            pairs.append((source, tmp_path / "to" / str(number)))
+        os.utime(pairs[1][0], (4e10, 4e10))
+        if os.stat(pairs[1][0]).st_mtime < 3e10:
+            pytest.skip("this file system has no such years")
+        with Job(pairs) as job:
+            outcomes = job.run()
+        problem = job.found[1].problem
+    assert problem is not None and problem.code == "source-failed" and "which cannot be told" in problem.reason
+    assert {number: one.state for number, one in outcomes.items()} == {0: State.DONE, 2: State.DONE}
