@@ -4,8 +4,7 @@ Decides the control protocol between `fdtcp` and `fdtd` (docs/protocol.md).  The
 `call(name, argument)` and leaves the argument to this table.  All calls are idempotent per (owner, job): a client that
 lost its connection reconnects and asks again.  A job is one session on each of its two daemons, under the same UUID.
 
-Files are named by their index in the job, from 0.  A chunk has at most MAX_CHUNK files, a reply to watch at most
-MAX_NEWS outcomes.
+Files are named by their index in the job, from 0.  A chunk has at most MAX_CHUNK files.
 
 One daemon may be both ends of a job (a copy within one host).  `side` then says which of the two sessions is meant;
 without it Watch means the destination's, Finish and Abort mean both.
@@ -37,13 +36,10 @@ from fdtcp.value import dataclass
 # Grows by one when an old client can no longer talk to a new daemon; the hello carries the program's version.
 CONTRACT_VERSION: Final = 2
 DEFAULT_PORT: Final = pfn.DEFAULT_PORT
-# Both keep one message well below the channel's 4 MiB with PATH_MAX names in it (2,000 x 4,096 bytes would not: a
-# client also cuts a chunk before its names reach MAX_CHUNK_BYTES).  A busy parallel file system has been seen to take
-# ten seconds for a look at 1,000 files, and an answer has a minute.
-MAX_CHUNK: Final = 2000
+# Both keep one message well below the channel's 4 MiB with PATH_MAX names in it (1,000 x 4,096 bytes would not: a
+# client also cuts a chunk before its names reach MAX_CHUNK_BYTES).
+MAX_CHUNK: Final = 1000
 MAX_CHUNK_BYTES: Final = 2 << 20
-# Of outcomes nobody bounds the names: each that failed has a problem that tells its path.
-MAX_NEWS: Final = 1000
 # A call to watch returns after this many seconds at the latest, with or without news.
 MAX_WATCH_S: Final = 1.0
 MAX_ENDPOINTS: Final = 16
@@ -174,7 +170,7 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class WatchReply:
-    """News: at most MAX_NEWS outcomes and the cursor behind them.
+    """News: at most MAX_CHUNK outcomes and the cursor behind them.
 
     `ended` says that the mover is gone and that no outcome will follow those behind `cursor`; then `problem` says why
     if it was not that all was done.  Only the destination has outcomes.  `rate` is the lowest of what the job, the site

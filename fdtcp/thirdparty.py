@@ -233,7 +233,7 @@ class ThirdParty:
             self._deadline = max(self._deadline, now + SETTLE_S)
         if end.side is Side.DESTINATION:
             self._tell(self.ledger.note_outcomes(reply.outcomes), now)
-        if reply.ended and len(reply.outcomes) < contract.MAX_NEWS:
+        if reply.ended and len(reply.outcomes) < contract.MAX_CHUNK:
             end.is_over = end.has_ended = True
             is_our_doing = end.is_aborted and reply.problem is not None and reply.problem.code == Abandoned.code
             if reply.problem is not None and not is_our_doing:

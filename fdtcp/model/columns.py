@@ -36,7 +36,7 @@ Values = bytes | Mapping[int, Any]  # Any: what a column of other values holds i
 
 _NUMBER_BYTES: Final = 8
 # Longer ones are not remembered by `run_of`; what one call tells of is shorter (`fdtcp.contract.MAX_CHUNK`).
-_CHUNK: Final = 2048
+_CHUNK: Final = 1024
 _TYPECODES: Final[dict[type, str]] = {int: "q", float: "d"}
 
 

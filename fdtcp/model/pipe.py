@@ -19,7 +19,7 @@ from fdtcp.errors import ProtocolViolation
 from fdtcp.model.codec import decode_message, encode_message
 from fdtcp.model.order import MESSAGES, ORDERS, Message, Order
 
-# A chunk of 2,000 files with PATH_MAX names and kept extents fits; anything longer is not from us.
+# A chunk of 1,000 files with PATH_MAX names and kept extents fits; anything longer is not from us.
 MAX_LINE_BYTES: Final = 16 << 20
 
 _COLUMN: Final = "column"

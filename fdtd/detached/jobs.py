@@ -19,7 +19,7 @@ from authsvc.delegation import Delegated
 from authsvc.errors import Banned
 from authsvc.identity import Identity
 from fdtcp import contract
-from fdtcp.contract import MAX_CHUNK, MAX_NEWS
+from fdtcp.contract import MAX_CHUNK
 from fdtcp.detached import MAX_WAIT_S, FollowReply, Part, Terms, Wanted, cut
 from fdtcp.errors import Abandoned, DaemonLost, FdtError, Phase, Problem, Side
 from fdtcp.model.job import Job, group
@@ -151,7 +151,7 @@ class DetachedJobs:
         if running is not None:
             running.wait_news(cursor, time.monotonic() + max(0.0, min(wait, MAX_WAIT_S)))
         stored = self._require(dn, name)
-        outcomes = tuple(self._store.outcomes(stored.id, cursor, MAX_NEWS))
+        outcomes = tuple(self._store.outcomes(stored.id, cursor, MAX_CHUNK))
         behind = cursor + len(outcomes)
         is_over = stored.ended is not None
         return FollowReply(

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from fdtcp.contract import MAX_NEWS, MAX_WATCH_S, WatchReply
+from fdtcp.contract import MAX_CHUNK, MAX_WATCH_S, WatchReply
 from fdtcp.errors import FdtError, Phase, Side
 from fdtcp.model.order import DestinationFile, Policy
 from fdtcp.units import format_size
@@ -116,7 +116,7 @@ class Registry:
         stored = self._state.find(key)
         if stored is None:
             return None
-        outcomes = self._state.outcomes(stored.id, cursor, MAX_NEWS)
+        outcomes = self._state.outcomes(stored.id, cursor, MAX_CHUNK)
         behind = cursor + len(outcomes)
         if stored.ended is None and not outcomes:
             # It is being swept after a crash of the daemon; nothing here can wake us.

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from typing import Final
 
-from fdtcp.contract import MAX_CHUNK_BYTES
+from fdtcp.contract import MAX_CHUNK, MAX_CHUNK_BYTES
 from fdtcp.errors import DestinationBusy, Fault, FdtError, MoverDied, Phase, Problem, Side
 from fdtcp.model.order import Ended, Kept, KeptPartial, Mapped, Message, Outcome, Role, Setup, State, Sweep
 from fdtd.errors import MoverSlow, StateFailed
@@ -28,8 +28,7 @@ from fdtd.state.statefile import StateFile, StoredSession
 
 _log: Final = logging.getLogger("fdtd.sweeping")
 
-# What a sweeper is given at a time: two directory operations per path, which take seconds on a slow file system.
-_MOST_PATHS: Final = 1000
+# Two directory operations per path; a thousand of them take seconds on a slow file system.
 SWEEP_TIMEOUT_S: Final = 60.0
 RETRY_S: Final = 3600.0
 # A mover whose daemon was killed is gone 2 s later; until then it holds its files.
@@ -268,7 +267,7 @@ def _chunks(paths: Sequence[bytes]) -> Iterator[tuple[bytes, ...]]:
     chunk: list[bytes] = []
     size = 0
     for path in paths:
-        if chunk and (len(chunk) >= _MOST_PATHS or size + len(path) > MAX_CHUNK_BYTES):
+        if chunk and (len(chunk) >= MAX_CHUNK or size + len(path) > MAX_CHUNK_BYTES):
             yield tuple(chunk)
             chunk, size = [], 0
         chunk.append(path)

@@ -5,7 +5,7 @@ Decides what each of them sees, of one and the same machine; when they are answe
 
 from __future__ import annotations
 
-from fdtcp.contract import MAX_NEWS, WatchReply
+from fdtcp.contract import MAX_CHUNK, WatchReply
 from fdtd.sessions.machine import Session
 from fdtd.sessions.states import SessionState
 
@@ -18,7 +18,7 @@ def is_ended(session: Session) -> bool:
 def news_of(session: Session, cursor: int) -> WatchReply:
     """Return what a client has not heard yet that has taken `cursor` outcomes."""
     outcomes = session.destination.outcomes
-    news = outcomes[cursor : cursor + MAX_NEWS]
+    news = outcomes[cursor : cursor + MAX_CHUNK]
     behind = cursor + len(news)
     ended = is_ended(session) and behind >= len(outcomes)
     return WatchReply(
@@ -28,7 +28,7 @@ def news_of(session: Session, cursor: int) -> WatchReply:
         session.streams,
         ended,
         session.problem if ended else None,
-        session.kept[:MAX_NEWS] if ended else (),
+        session.kept[:MAX_CHUNK] if ended else (),
         session.throttle.rate,
     )
 

@@ -44,7 +44,7 @@ _MODE_OF_PARTIALS: Final = 0o600
 _NO_NAMES: Final = frozenset({b"", b".", b".."})
 
 # As many directories as the files of one order can be in.
-_MOST_BARE: Final = 2000
+_MOST_BARE: Final = 1000
 
 # Whoever holds the partial may commit it between our open and our lock; each turn means somebody made progress.
 _CLAIM_ATTEMPTS: Final = 10
@@ -345,9 +345,7 @@ def _look_in(directory: Directory, name: bytes, path: bytes) -> Site:
 
 
 def _odd(names: Sequence[bytes]) -> set[bytes]:
-    """Return those that no file of ours can have; thousands that are not odd are seen to be so together."""
-    if b".fdt-" not in b"\0".join(names) and max(map(len, names)) <= NAME_MAX and _NO_NAMES.isdisjoint(names):
-        return set()
+    """Return those that no file of ours can have."""
     return {
         name for name in names if name in _NO_NAMES or len(name) > NAME_MAX or (b".fdt-" in name and is_temporary(name))
     }

@@ -62,12 +62,12 @@ def test_the_destination_is_told_where_streams_come_from_and_the_source_where_th
 
 
 def test_files_flow_before_all_are_looked_at() -> None:
-    play = Play(7000)
+    play = Play(3500)
     play.play()
     names = play.pair.names(Side.SOURCE)
     assert names.count("Describe") == names.count("Release") == 4
     assert names.index("Release") < len(names) - names[::-1].index("Describe") - 1
-    assert play.machine.ledger.counts[State.DONE] == 7000
+    assert play.machine.ledger.counts[State.DONE] == 3500
     assert [call.last for _, call in play.pair.calls if isinstance(call, Release)] == [False, False, False, True]
 
 

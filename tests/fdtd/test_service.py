@@ -9,7 +9,6 @@ from typing import Any  # plain values of the channel
 import pytest
 
 from fdtcp.contract import (
-    MAX_CHUNK,
     Abort,
     About,
     AboutReply,
@@ -127,7 +126,7 @@ def test_another_owners_job_is_unknown(make_rig: RigMaker) -> None:
 @pytest.mark.parametrize(
     "request_",
     [
-        Describe("0" * 32, Policy(), (), tuple(SourceFile(i, b"/a") for i in range(MAX_CHUNK + 1))),
+        Describe("0" * 32, Policy(), (), tuple(SourceFile(i, b"/a") for i in range(1001))),
         Describe("0" * 32, Policy(), (), (SourceFile(-1, b"/a"),)),
         Describe("0" * 32, Policy(), (), (SourceFile(0, b"/a"), SourceFile(0, b"/b"))),
         Describe("0" * 32, Policy(), (), tuple(SourceFile(i, b"/" + b"x" * 4000) for i in range(600))),

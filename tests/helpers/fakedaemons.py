@@ -143,7 +143,7 @@ class FakePair:
         streams = (StreamProgress(0, "127.1.0.3:54321", "127.1.0.2:40000", 7, alive=True),)
         if side is Side.SOURCE:
             return WatchReply(request.cursor, (), 0, streams, self.reader_ended, self.reader_problem)
-        fresh = tuple(self.outcomes[request.cursor : request.cursor + contract.MAX_NEWS])
+        fresh = tuple(self.outcomes[request.cursor : request.cursor + contract.MAX_CHUNK])
         cursor = request.cursor + len(fresh)
         is_all = self.is_told_all and len(self.outcomes) == len(self.expected)
         ended = (self.writer_ended or is_all) and cursor == len(self.outcomes)

@@ -14,7 +14,6 @@ from authsvc.delegation import Delegation
 from authsvc.errors import DelegationRefused
 from authsvc.identity import IdentityRules
 from authsvc.tokens import Grant
-from fdtcp.contract import MAX_CHUNK
 from fdtcp.detached import (
     Cancel,
     ChangeRate,
@@ -126,7 +125,7 @@ def test_a_site_may_have_no_detached_jobs(room: Room) -> None:
     [
         (Submit(JOB, TERMS, 1, FILES, last=True), ProtocolViolation),
         (Submit(JOB, TERMS, 0, (), last=True), ProtocolViolation),
-        (Submit(JOB, TERMS, 0, FILES[:1] * (MAX_CHUNK + 1), last=True), ProtocolViolation),
+        (Submit(JOB, TERMS, 0, FILES[:1] * 1001, last=True), ProtocolViolation),
         (Submit(JOB, TERMS, 0, FILES[:1] * 2, last=True), BadCopyjob),
         (Submit(JOB, TERMS, 0, (Wanted(b"/etc/passwd", FILES[0].destination, False),), last=True), FdtError),
         (Submit(JOB, TERMS, 0, (*FILES, Wanted(FILES[0].source, b"fdt://x/y", False)), last=True), ProtocolViolation),
