@@ -93,9 +93,10 @@ class Crossing(Generic[S]):
 
     def want(self, streams: int) -> None:
         """Take the word of a reader that listens on how many streams there should be: it sees what they meet."""
-        if self._lanes is not None and streams > self._wanted:
-            self._wanted = streams
-            self._log.event("more-streams-wanted", streams=streams)
+        wanted = min(streams, self._policy.most_streams)  # each word for more has a line in the log
+        if self._lanes is not None and wanted > self._wanted:
+            self._wanted = wanted
+            self._log.event("more-streams-wanted", streams=wanted)
             self._control.wake()
 
     def open_more(self, spread: Spread | None, wants: Callable[[int], bool]) -> None:
