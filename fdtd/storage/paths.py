@@ -68,6 +68,14 @@ class Prefixes:
                     return prefix.descriptor, parts[len(above) :]
         raise PathRefused(f"{os.fsdecode(path)} is not below a directory that this site allows")
 
+    def is_in_place(self, top: int) -> bool:
+        """Whether the path of a prefix still leads to what is open of it: it may be in a directory of somebody else."""
+        path = next(prefix.path for prefix in self._prefixes if prefix.descriptor == top)
+        try:
+            return os.path.samestat(os.stat(b"/" + b"/".join(path)), os.fstat(top))
+        except OSError:
+            return False
+
     def check_text(self, path: bytes) -> None:
         """Raise PathRefused unless a path that is no file of this host is beneath a prefix, and the token allows it.
 
@@ -153,7 +161,7 @@ class Directory:
             self.made_in.sync()
 
     def is_in_place(self) -> bool:
-        """Whether its path still leads to it: it may have been moved away, and another one put in its place."""
+        """Whether its path below its prefix leads to it still: another directory may have been put in its place."""
         top, parts = self.key
         try:
             descriptor = open_beneath(top, b"/".join(parts) or b".", os.O_PATH | os.O_DIRECTORY)
@@ -215,7 +223,10 @@ class Directories:
     def check(self, directory: Directory, path: bytes, seen: dict[object, bool]) -> None:
         """Raise DestinationVanished unless the path of a file still leads to its directory; see `Committable`."""
         if directory not in seen:
-            seen[directory] = directory.is_in_place()
+            top = directory.key[0]
+            if top not in seen:
+                seen[top] = self._prefixes.is_in_place(top)
+            seen[directory] = seen[top] and directory.is_in_place()
         if not seen[directory]:
             self.forget(directory)
             raise DestinationVanished(
