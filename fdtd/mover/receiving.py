@@ -125,8 +125,8 @@ class ReceivingStream:
             self._drop_pipe()
             self._landing.stream_gone(self)
             self._stream.close()
-            # Nobody looks for cycles here (program): what is large goes now.
-            self._buffer = memoryview(b"")
+            # Nobody looks for cycles here (program): what is large goes now, and what leads back to us.
+            self._buffer, self._parts = memoryview(b""), {}
         return self._ending or (Ending.BROKEN if self.has_carried else Ending.BARREN)
 
     def end(self) -> None:
