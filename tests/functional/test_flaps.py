@@ -57,7 +57,7 @@ def test_streams_come_back_with_their_interface(hosts: TwoHosts, tmp_path: Path,
     """A job that was carried over the other wire meanwhile does not crawl on with half of its streams."""
     policy = Policy(streams=4, stall_timeout=0.5, connect_timeout=0.5, block_size=256 << 10, rate_limit=SLOW)
     first, second = alive_on(0), alive_on(1)
-    with job_between(hosts, tmp_path, policy, 48 * MIB, reverse=reverse) as job:
+    with job_between(hosts, tmp_path, policy, 96 * MIB, reverse=reverse) as job:
         job.start()
         job.reader.wait_until(lambda progress: first(progress) == second(progress) == 2)
         hosts.ip(NEAR, "link", "set", "wire1", "down")
