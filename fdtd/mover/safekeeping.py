@@ -1,6 +1,6 @@
-"""What makes things safe beside the streams: the lanes of the committer, and the thread that writes journals.
+"""What makes things safe beside the streams: the epochs of each device, and the thread that writes journals.
 
-Decides on which lane a file is made safe: that of its device.  Journals are written often enough that a crash loses
+Decides in whose epochs a file is made safe: those of its device.  Journals are written often enough that a crash loses
 seconds of work, and seldom enough that a file that finishes quickly never has one.
 """
 
@@ -15,8 +15,8 @@ from typing import Final
 from fdtcp.model.order import Sync
 from fdtd.mover.checkpoints import Checkpoints
 from fdtd.mover.commit import Item, Sheaf
+from fdtd.mover.epochs import Epoch, Epochs
 from fdtd.mover.landing import Landing
-from fdtd.mover.lanes import Epoch, Lane
 from fdtd.mover.log import Log
 
 # Renaming and forgetting so many takes a fraction of a second.
@@ -38,7 +38,7 @@ class Committer:
         self._landing = landing
         self._log = log
         self._lock = threading.Lock()
-        self._lanes: dict[int | None, Lane] = {}
+        self._by_device: dict[int | None, Epochs] = {}
         self._is_started = False
         self._is_stopped = False
         # Each waiting file holds a descriptor (its lock): an epoch, what comes while it is synced, and everything else.
@@ -53,22 +53,22 @@ class Committer:
         """Begin."""
         with self._lock:
             self._is_started = True
-            for lane in self._lanes.values():
-                lane.start()
+            for epochs in self._by_device.values():
+                epochs.start()
 
     def add(self, item: Item, size: int) -> None:
         """Take a verified file."""
-        self._lane_of(self._landing.receiver.arrivals[item.file].file.path).add(item, size)
+        self._epochs_of(self._landing.receiver.arrivals[item.file].file.path).add(item, size)
 
     def add_sheaf(self, sheaf: Sheaf) -> None:
         """Take verified small files."""
         file, _ = next(iter(sheaf.files.values()))
-        self._lane_of(file.path).add_sheaf(sheaf)
+        self._epochs_of(file.path).add_sheaf(sheaf)
 
     def nudge(self) -> None:
         """Look again whether epochs can be closed."""
-        for lane in self._all:
-            lane.nudge()
+        for epochs in self._all:
+            epochs.nudge()
 
     def stop(self, timeout: float) -> Epoch:
         """Begin no further epoch; returns what none was begun for."""
@@ -76,46 +76,46 @@ class Committer:
         with self._lock:
             self._is_stopped = True
         never_begun = Epoch()
-        for lane in self._all:
-            epoch = lane.stop()
+        for epochs in self._all:
+            epoch = epochs.stop()
             never_begun.items += epoch.items
             never_begun.alone += epoch.alone
             never_begun.sheaves += epoch.sheaves
-        for lane in self._all:
-            lane.join(deadline - time.monotonic())
+        for epochs in self._all:
+            epochs.join(deadline - time.monotonic())
         return never_begun
 
     def hangs_at(self, now: float, patience_s: float) -> list[bytes]:
         """Return paths of files that have not become safe for so long, one for each device."""
-        return [path for lane in self._all if (path := lane.hangs_at(now, patience_s)) is not None]
+        return [path for epochs in self._all if (path := epochs.hangs_at(now, patience_s)) is not None]
 
     def give_up(self) -> None:
         """Fail the files of devices that hang; call with the landing's lock."""
         for device in self._landing.hangs.devices:
             with self._lock:
-                lane = self._lanes.get(device)
-            if lane is not None:
-                lane.give_up(self._landing.hangs.devices[device])
+                epochs = self._by_device.get(device)
+            if epochs is not None:
+                epochs.give_up(self._landing.hangs.devices[device])
 
     def _is_last(self) -> bool:
         return self.is_last()
 
     @property
-    def _all(self) -> list[Lane]:
+    def _all(self) -> list[Epochs]:
         with self._lock:
-            return list(self._lanes.values())
+            return list(self._by_device.values())
 
-    def _lane_of(self, path: bytes) -> Lane:
+    def _epochs_of(self, path: bytes) -> Epochs:
         device = self._landing.hangs.device_of(path)
         with self._lock:
-            if (lane := self._lanes.get(device)) is None:
-                lane = Lane(self._sync, self._landing, self._log, self._most_items, self._is_last)
-                self._lanes[device] = lane
+            if (epochs := self._by_device.get(device)) is None:
+                epochs = Epochs(self._sync, self._landing, self._log, self._most_items, self._is_last)
+                self._by_device[device] = epochs
                 if self._is_stopped:
-                    lane.stop()
+                    epochs.stop()
                 elif self._is_started:
-                    lane.start()
-            return lane
+                    epochs.start()
+            return epochs
 
 
 class Keeper:

@@ -33,10 +33,10 @@ from fdtcp.model.order import (
 )
 from fdtd.mover.control import LIFE_AFTER_EOF_S, Control
 from fdtd.mover.crossing import Crossing
+from fdtd.mover.epochs import Epoch
 from fdtd.mover.expecting import Decided, Expecting
 from fdtd.mover.frames import SMALL_FILE_BYTES
 from fdtd.mover.landing import Landing
-from fdtd.mover.lanes import Epoch
 from fdtd.mover.log import Log
 from fdtd.mover.preflight import Preflight
 from fdtd.mover.rate import WRITERS_BURST_S, RateLimit

@@ -64,8 +64,8 @@ class _GivenUp(Exception):
     """The device hung for too long, and answers after all."""
 
 
-class Lane:
-    """Takes verified files of one device, makes them safe in epochs."""
+class Epochs:
+    """Those of one device: takes verified files, and makes them safe."""
 
     def __init__(self, sync: Sync, landing: Landing, log: Log, most_items: int, is_last: Callable[[], bool]) -> None:
         """`most_items`: so many close an epoch; `is_last`: whether no file is left to wait for."""
