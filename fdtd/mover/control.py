@@ -22,6 +22,10 @@ from fdtcp.model.pipe import Lines, decode_order_line, encode_line
 # The daemon counts on two seconds; a little is left for the kernel to tear down what we hold.
 LIFE_AFTER_EOF_S: Final = 1.8
 
+# The daemon waits a minute for the answer to an order (fdtd.live); what pre-flight has found until then must be said
+# before.
+ANSWER_WITHIN_S: Final = 50.0
+
 # What a pipe holds; memory for more would come from the kernel, page by page, for each read.
 _READ_BYTES: Final = 64 << 10
 

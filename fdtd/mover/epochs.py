@@ -31,9 +31,6 @@ EPOCH_S: Final = 10.0
 # What is waiting for one sync is what one failed sync takes away (WIRE.md).
 EPOCH_BYTES: Final = 8 << 30
 
-# Renaming and forgetting so many takes a fraction of a second.
-MOST_ITEMS: Final = 4096
-
 # Nothing has come for this long: whatever comes next, these files need not wait for it.  Some ten round trips on a LAN.
 IDLE_S: Final = 0.02
 

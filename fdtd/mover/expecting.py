@@ -21,10 +21,8 @@ from fdtcp.errors import DestinationHangs, FdtError, Phase, Side
 from fdtcp.model.columns import Columns
 from fdtcp.model.order import Action, DestinationFile, Expect, Verdict
 from fdtcp.value import dataclass
+from fdtd.mover.control import ANSWER_WITHIN_S
 from fdtd.mover.preflight import Decision, Preflight
-
-# The daemon gives up after a minute (fdtd.live); what has been found until then must be said before.
-ANSWER_WITHIN_S: Final = 50.0
 
 # One look takes milliseconds, on a file system that is busy a second; so three directories may hang in one order.
 LOOK_S: Final = 15.0

@@ -29,7 +29,7 @@ class Hangs:
 
     def device_of(self, path: bytes) -> int | None:
         """Return the device of a file whose directory was seen."""
-        return self._others.get(path.rpartition(b"/")[0], self._usual)
+        return self._device_in(path.rpartition(b"/")[0])
 
     def note(self, path: bytes, error: DestinationHangs) -> None:
         """Note that the device of a file hangs, for good: nobody shall wait for it again and again."""
@@ -38,4 +38,11 @@ class Hangs:
 
     def error_of(self, path: bytes) -> DestinationHangs | None:
         """Return what is to be said of a file whose device hangs; None of all others."""
-        return self.devices.get(self.device_of(path)) if self.devices else None
+        return self.error_in(path.rpartition(b"/")[0]) if self.devices else None
+
+    def error_in(self, above: bytes) -> DestinationHangs | None:
+        """Return what is to be said of all files of a directory."""
+        return self.devices.get(self._device_in(above))
+
+    def _device_in(self, above: bytes) -> int | None:
+        return self._others.get(above, self._usual)

@@ -23,14 +23,11 @@ from fdtcp.errors import FdtError, Phase, Problem, ProtocolViolation, Side, Sour
 from fdtcp.model.columns import Columns
 from fdtcp.model.order import Describe, Described, Found, SourceFile
 from fdtcp.value import dataclass
-from fdtd.mover.control import Control
+from fdtd.mover.control import ANSWER_WITHIN_S, Control
 from fdtd.storage.base import Look, Reading
 
 # So long a thread may be busy with one look until another one takes on the rest.
 SLOW_S: Final = 1.0
-
-# The daemon gives up after a minute (fdtd.live); what has been found until then must be said before.
-ANSWER_WITHIN_S: Final = 50.0
 
 # So many threads look at the files of one order at most, and so many may hang altogether.
 _THREADS: Final = 8

@@ -90,7 +90,7 @@ class Preflight:
             return None  # which file of them that fails, and why, is said when it is looked at
         if survey is not None:
             self._hangs.note_site(above, survey.site.device)
-            if self._hangs.error_of(above + b"/any") is not None:
+            if self._hangs.error_in(above) is not None:
                 return None
         if survey is not None and self._policy.verify is Verify.DISK and not survey.site.gives_back:
             return None

@@ -10,7 +10,8 @@ import pytest
 
 from fdtcp.model.columns import Columns
 from fdtcp.model.order import Action, DestinationFile, Expect, Policy, Verdict
-from fdtd.mover.expecting import ANSWER_WITHIN_S, Decided, Expecting
+from fdtd.mover.control import ANSWER_WITHIN_S
+from fdtd.mover.expecting import Decided, Expecting
 from fdtd.mover.preflight import Decision, Preflight
 from fdtd.storage.choose import ChosenDestinations
 from fdtd.storage.paths import Prefixes

@@ -11,8 +11,8 @@ import pytest
 
 from fdtcp.errors import FdtError, Phase, Problem, ProtocolViolation, Side, SourceMissing
 from fdtcp.model.order import Describe, Described, Found, SourceFile
-from fdtd.mover.control import Control
-from fdtd.mover.looking import ANSWER_WITHIN_S, SLOW_S, Looks
+from fdtd.mover.control import ANSWER_WITHIN_S, Control
+from fdtd.mover.looking import SLOW_S, Looks
 from fdtd.storage.base import Look
 
 PATIENCE_S = 30.0
