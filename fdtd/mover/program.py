@@ -1,32 +1,24 @@
 """The mover program: `python3 -I -m fdtd.mover.program` with orders on standard input.
 
-Decides how a mover process starts (no core files, no umask between us and the modes that we set, as many descriptors
-as allowed), which role it plays, and its exit status.  Each role imports only what it needs: starting a mover is part
-of every transfer.
+Decides which role a mover process plays, and its exit status.  Each role imports only what it needs: starting a mover
+is part of every transfer.
 """
 
 from __future__ import annotations
 
-import gc
 import os
-import resource
 import threading
 
 from fdtcp.errors import FdtError, InternalError, Phase, ProtocolViolation, Side
 from fdtcp.model.order import Ended, Role, Setup
 from fdtd.mover.control import Control
 from fdtd.mover.log import Log
-from fdtd.storage.kernel import forbid_dumps
+from fdtd.mover.process import prepare
 
 
 def main(stdin: int = 0, stdout: int = 1) -> int:
     """Play the role that the first order gives; returns the exit status."""
-    forbid_dumps()
-    umask = os.umask(0)
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    # Jobs of a million files live as long as the job does: looking through them for cycles finds nothing.
-    gc.disable()
+    umask = prepare()
     control = Control(stdin, stdout)
     log = Log()
     side = Side.SOURCE
