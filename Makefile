@@ -1,6 +1,10 @@
 # Two commands matter: `make demo` (the main job, no root needed) and `make test`.
 SHELL := /bin/bash
-PYTHON ?= python3
+# The distribution's own interpreter where it is new enough: every account can read it, and it is built to be fast
+# (docs/decisions/0064).
+PYTHON ?= $(shell for python in /usr/bin/python3 python3; do \
+	$$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && exit; \
+	done; echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 # The tests mostly wait for processes: one more worker than cores keeps two cores busy.

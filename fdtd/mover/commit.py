@@ -20,7 +20,6 @@ gone already, and removing the new one, which is complete and whose bytes were s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import field
 
 from fdtcp.errors import FdtError
@@ -68,26 +67,22 @@ def commit(
     items: list[Item],
     sync: Sync,
     on_lost: Lost,
-    turn: AbstractContextManager[object] | None = None,
     lost: Mapping[int, FdtError] | None = None,
     sheaves: Sequence[Sheaf] = (),
     check: Callable[[], None] = lambda: None,
 ) -> list[tuple[Item, FdtError | None]]:
     """Make an epoch of files safe; returns each with its error, those of sheaves are left in them.
 
-    `on_lost` hears of volumes whose sync failed: files on them that are still being written have failed too.  `turn` is
-    held for the steps that are many short system calls, not for the syncs.  `lost`: what syncs have said already, of
-    files that nothing can make safe any more.  `check` is called before each is put in place, and may raise.
+    `on_lost` hears of volumes whose sync failed: files on them that are still being written have failed too.  `lost`:
+    what syncs have said already, of files that nothing can make safe any more.  `check` is called before each is put
+    in place, and may raise.
     """
-    turn = turn or nullcontext()
     lost = lost or {}
     steps = [_Step(item, lost.get(item.file)) for item in items]
-    with turn:
-        for step in steps:
-            _try(step, lambda item: item.partial.dress(item.mode, item.mtime_ns))
+    for step in steps:
+        _try(step, lambda item: item.partial.dress(item.mode, item.mtime_ns))
     _sync(steps, sheaves, sync, on_lost, lambda item: item.partial.sync())
-    with turn:
-        _publish(steps, sheaves, check)
+    _publish(steps, sheaves, check)
     _sync(steps, sheaves, sync, on_lost, lambda item: item.partial.sync_name())
     _check_places(steps, sheaves)
     _end(steps, sheaves)

@@ -161,16 +161,15 @@ class Epochs:
             lost = self._checkpoints.wait(epoch.items + epoch.alone)
             items, check = epoch.items + epoch.alone, partial(self._check, epoch)
             try:
-                results = commit(items, self._sync, landing.fail_volume, landing.turn, lost, epoch.sheaves, check)
+                results = commit(items, self._sync, landing.fail_volume, lost, epoch.sheaves, check)
             except _GivenUp:
                 return
             with landing.lock:
                 if self._begun is not epoch:
                     return  # it was given up, and its files have failed
                 self._begun = None
-            with landing.turn:
-                landing.committed(results)
-                self._sheaves.committed(epoch.sheaves)
+            landing.committed(results)
+            self._sheaves.committed(epoch.sheaves)
             took = time.monotonic() - began
             if epoch.alone:
                 self._portions.note(len(epoch.alone), took)

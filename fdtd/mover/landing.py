@@ -30,7 +30,6 @@ from fdtd.mover.receiver import LEAST_BLOCK_BYTES, Fate, Receiver, Reply
 from fdtd.mover.rivals import Rival, Rivals
 from fdtd.mover.room import Room
 from fdtd.mover.sums import COMPARING_SUM, sum_of
-from fdtd.mover.turns import Turn
 from fdtd.storage.base import Committable, Destinations, Existing, Partial, Volume
 
 # Who was given what another stream had, which seemed dead, waits for this part of the stall time until it lets go: the
@@ -48,9 +47,6 @@ class Landing:
         self.receiver = Receiver(self.checksum, self.comparing, min(LEAST_BLOCK_BYTES, policy.block_size))
         # Held to use anything here; it may be taken again by the thread that has it.
         self.lock = Latch()
-        # Taken by whoever does many short system calls in a row, a batch or an epoch: two such threads keep waking each
-        # other for the interpreter's lock (docs/decisions/0010: about a fifth of the rate of small files).
-        self.turn = Turn()
         self.outcomes: list[Outcome] = []
         self.done: list[Columns[Outcome]] = []  # those of sheaves
         self.is_all_sent = False  # the reader has said so
@@ -177,7 +173,6 @@ class Landing:
         error = DestinationHangs(f"writing {name}, or what came with it: no answer for more than {seconds:.0f} s")
         with self.lock:
             self.hangs.note(path, error)
-            self.turn = Turn()  # who has the old one may keep it
             problem = error.problem(Side.DESTINATION, Phase.TRANSFER)
             self._fail_those(problem, lambda file: self.hangs.error_of(file.path) is not None)
             for arrival in self.receiver.arrivals.values():

@@ -24,7 +24,6 @@ from fdtd.mover.frames import (
     BATCH_BYTES,
     HEADER_BYTES,
     OF_BATCH,
-    SHORT_FILE_BYTES,
     TRAILER_BYTES,
     Entry,
     Header,
@@ -343,12 +342,10 @@ class ReceivingStream:
         entries, contents = decode_batch(header, payload)
         self.moved += len(contents)
         refused: list[Entry] = []
-        # Who writes short files keeps waking the others for the interpreter; who has more to write does not.
-        turn = self._landing.turn if len(contents) <= header.files * SHORT_FILE_BYTES else nullcontext()
         while entries:
             part = self._landing.room.part
             some, entries = entries[:part], entries[part:]
-            with self._landing.room.taken(len(some), of_batch=True) as share, turn:
+            with self._landing.room.taken(len(some), of_batch=True) as share:
                 refused += self._smalls.take(some, contents, share)
             if entries:
                 contents = contents[sum(entry.size for entry in some) :]
