@@ -26,7 +26,7 @@ from fdtcp.agenda import GLANCE_EVERY_S, Agenda
 from fdtcp.contract import Abort, Done, Finish, Reply, Request, SetRate, SourceGone, Watch, WatchReply
 from fdtcp.ends import Call, Close, Command, End, Link, Open, Told
 from fdtcp.errors import Abandoned, DaemonLost, InternalError, MoverDied, Phase, Problem, ProtocolViolation, Side
-from fdtcp.judging import SETTLE_S, cause_of, is_good, judge, patience_for
+from fdtcp.judging import cause_of, is_good, judge, patience_for
 from fdtcp.model.options import Options
 from fdtcp.model.order import KeptPartial, Outcome, State, StreamProgress
 from fdtcp.model.transfer import Transfer
@@ -229,8 +229,6 @@ class ThirdParty:
         end.watched_at = now if has_news or now - end.asked_at >= WATCH_GAP_S else now + WATCH_GAP_S
         end.cursor, end.moved, end.streams = reply.cursor, reply.moved, reply.streams
         end.kept += reply.kept
-        if has_news and self.stage is Stage.SETTLING and end.side is Side.DESTINATION:
-            self._deadline = max(self._deadline, now + SETTLE_S)
         if end.side is Side.DESTINATION:
             self._tell(self.ledger.note_outcomes(reply.outcomes), now)
         if reply.ended and len(reply.outcomes) < contract.MAX_CHUNK:
@@ -242,6 +240,8 @@ class ThirdParty:
                 died = MoverDied("the reader ended before it was told of all files")
                 end.fail(died.problem(end.side, Phase.TRANSFER))
             self._mark(f"{end.side} ended", now)
+        if has_news and self.stage is Stage.SETTLING and end.side is Side.DESTINATION:
+            self._deadline = now + patience_for(self.ends, self.agenda)
 
     def _tell(self, outcomes: Sequence[Outcome], now: float) -> None:
         if outcomes:

@@ -7,10 +7,11 @@ import dataclasses
 import pytest
 
 from fdtcp import judging, thirdparty
-from fdtcp.contract import Release, Request, SourceGone
+from fdtcp.contract import Release, Request, SourceGone, Watch
 from fdtcp.errors import (
     DaemonLost,
     DataConnectFailed,
+    DestinationHangs,
     MoverDied,
     Phase,
     Problem,
@@ -84,6 +85,26 @@ def test_a_writer_that_dies_fails_what_is_not_final_and_stops_the_reader() -> No
     assert play.states() == ["done", "failed"]
     assert play.reasons() == {"mover-died"}
     assert play.pair.names(Side.SOURCE)[-2:] == ["Abort", "Finish"]
+
+
+def test_a_destination_that_hung_and_has_ended_is_the_end_whatever_its_reader_waits_for() -> None:
+    play = Play(2)
+
+    def hang(request: Request) -> None:
+        if isinstance(request, Release):
+            play.pair.is_stalled, play.pair.is_told_all = True, False
+            hangs = DestinationHangs("no answer").problem(Side.DESTINATION, Phase.TRANSFER)
+            play.pair.writer_problem = hangs
+            play.pair._say(Outcome(0, State.DONE, 0))
+            play.pair._say(Outcome(1, State.FAILED, 0, problem=hangs))
+        elif isinstance(request, Watch) and request.side is Side.DESTINATION and request.cursor == 2:
+            play.pair.writer_ended = True  # a moment after it has told of the last file
+
+    play.pair.on_call = hang
+    play.play()
+    assert play.states() == ["done", "failed"]
+    assert play.reasons() == {"destination-hangs"}
+    assert play.now < judging.WRAP_UP_S
 
 
 def test_a_lost_connection_is_opened_again_and_the_call_made_again() -> None:
