@@ -105,8 +105,7 @@ class Expecting:
         self._hung[above] = DestinationHangs(
             f"looking at {name}: its file system has not answered for {now - since:.0f} s"
         )
-        if look.plain is None:
-            self._preflight.room = dict(look.room)
+        self._preflight.room = dict(look.room if look.plain is None else self._preflight.room)
         left = _Look(look.order, look.files, look.begun, look.room, look.plain, dict(look.decided))
         if now - look.begun >= ANSWER_WITHIN_S:
             self._put_off(left)

@@ -56,7 +56,9 @@ class Preflight:
         self._policy = policy
         self._destinations = destinations
         self._hangs = hangs or Hangs()
-        self.room: dict[int, int] = {}  # bytes of each device that have not been promised
+        # Bytes of each device that have not been promised.  Whoever relieves a thread that hangs puts another one in
+        # its place: what that thread promises when it comes back is promised to nobody.
+        self.room: dict[int, int] = {}
 
     def plain(
         self, files: Columns[DestinationFile], may_look: Callable[[bytes], bool] = lambda _above: True
@@ -68,7 +70,7 @@ class Preflight:
         """
         if self._policy.resume is Resume.REQUIRE or self._policy.writers:
             return []  # what is kept, and the device of each file, only a look can tell
-        sizes = files.numbers("size")
+        room, sizes = self.room, files.numbers("size")
         are_small = max(sizes, default=0) <= SMALL_FILE_BYTES
         plain: list[int] = []
         for above, places, names in _by_directory(files):
@@ -79,7 +81,7 @@ class Preflight:
             if (others := survey.others) or not are_small:
                 placed = zip(places, names, strict=True)
                 chosen = [p for p, name in placed if name not in others and sizes[p] <= SMALL_FILE_BYTES]
-            if self._has_room(survey.site, sum(map(sizes.__getitem__, chosen))):
+            if _has_room(room, survey.site, sum(map(sizes.__getitem__, chosen))):
                 plain += chosen
         return plain
 
@@ -105,6 +107,7 @@ class Preflight:
             return Decision(Verdict(file.index, Action.SKIP, problem=problem))
 
     def _decide(self, file: DestinationFile) -> Decision:
+        room = self.room
         site = self._destinations.look(file.path)
         self._hangs.note_site(file.path.rpartition(b"/")[0], site.device)
         if (hang := self._hangs.error_of(file.path)) is not None:
@@ -116,7 +119,7 @@ class Preflight:
             return Decision(Verdict(file.index, action))
         partial, kept = (None, ()) if site.bare else self._left(file)
         try:
-            self._promise(file, site, sum(extent.length for extent in kept))
+            _promise(room, file, site, sum(extent.length for extent in kept))
         except FdtError:
             if partial is not None:
                 partial.close()  # what is safe in it stays for when there is room
@@ -169,22 +172,24 @@ class Preflight:
         within = [extent for extent in extents if extent.offset + extent.length <= facts.size]
         return merge(within, sum_of(self._policy.checksum))
 
-    def _promise(self, file: DestinationFile, site: Site, kept: int) -> None:
-        """Count the file against the free space that was seen first: later figures contain what we wrote ourselves."""
-        needed = file.size - kept
-        if not self._has_room(site, needed):
-            left = format_size(max(self.room[site.device], 0))
-            raise DestinationFull(
-                f"{os.fsdecode(file.path)} needs {format_size(needed)} and {left} are left after the files before it"
-            )
 
-    def _has_room(self, site: Site, needed: int) -> bool:
-        """Promise so many bytes, if there is room for them; what needs none has room anywhere."""
-        room = self.room.setdefault(site.device, site.free - _SPARE_BYTES)
-        if needed > max(room, 0):
-            return False
-        self.room[site.device] = room - needed
-        return True
+def _promise(room: dict[int, int], file: DestinationFile, site: Site, kept: int) -> None:
+    """Count the file against the free space that was seen first: later figures contain what we wrote ourselves."""
+    needed = file.size - kept
+    if not _has_room(room, site, needed):
+        left = format_size(max(room[site.device], 0))
+        raise DestinationFull(
+            f"{os.fsdecode(file.path)} needs {format_size(needed)} and {left} are left after the files before it"
+        )
+
+
+def _has_room(room: dict[int, int], site: Site, needed: int) -> bool:
+    """Promise so many bytes, if there is room for them; what needs none has room anywhere."""
+    left = room.setdefault(site.device, site.free - _SPARE_BYTES)
+    if needed > max(left, 0):
+        return False
+    room[site.device] = left - needed
+    return True
 
 
 def _by_directory(files: Columns[DestinationFile]) -> Iterable[tuple[bytes, Sequence[int], list[bytes]]]:

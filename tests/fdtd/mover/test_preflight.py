@@ -72,6 +72,20 @@ def test_what_exists_and_differs_has_the_status_of_exists() -> None:
     assert problem is not None and problem.status is Status.EXISTS
 
 
+def test_a_look_that_was_relieved_promises_nothing_when_it_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    preflight = Preflight(Policy(), destinations := FakeDestinations(EMPTY))
+    preflight.decide(FILE)
+    (left,) = preflight.room.values()
+
+    def come_late(_path: bytes) -> Site:
+        preflight.room = dict(preflight.room)  # as who relieves it does meanwhile
+        return EMPTY
+
+    monkeypatch.setattr(destinations, "look", come_late)
+    preflight.decide(FILE)
+    assert list(preflight.room.values()) == [left]
+
+
 def test_space_is_promised_once() -> None:
     preflight = Preflight(Policy(), FakeDestinations(Site(None, 1, (5 << 29) + (1 << 20))))
     verdicts = [preflight.decide(replace(FILE, index=index)).verdict for index in range(3)]
