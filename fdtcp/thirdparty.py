@@ -200,7 +200,9 @@ class ThirdParty:
             if end.link is Link.IDLE and not end.is_over
         ]
         reopenings = [end.reopen_at for end in self.ends.values() if end.link is Link.BROKEN]
-        return min([self._deadline, *glances, *reopenings])
+        # Where somebody is awaited beyond the deadline, what ends that is an event of its own.
+        is_over = now >= self._deadline and self._judge(now) is None
+        return min([float("inf") if is_over else self._deadline, *glances, *reopenings])
 
     # --- what answers mean ---
 
@@ -228,11 +230,11 @@ class ThirdParty:
         # Without news the next look waits a little if this one did not.
         end.watched_at = now if has_news or now - end.asked_at >= WATCH_GAP_S else now + WATCH_GAP_S
         end.cursor, end.moved, end.streams = reply.cursor, reply.moved, reply.streams
-        end.kept += reply.kept
         if end.side is Side.DESTINATION:
             self._tell(self.ledger.note_outcomes(reply.outcomes), now)
         if reply.ended and len(reply.outcomes) < contract.MAX_CHUNK:
             end.is_over = end.has_ended = True
+            end.kept = reply.kept
             is_our_doing = end.is_aborted and reply.problem is not None and reply.problem.code == Abandoned.code
             if reply.problem is not None and not is_our_doing:
                 end.fail(reply.problem.on(end.side))

@@ -56,8 +56,8 @@ class Preflight:
         self._policy = policy
         self._destinations = destinations
         self._hangs = hangs or Hangs()
-        # Bytes of each device that have not been promised.  Whoever relieves a thread that hangs puts another one in
-        # its place: what that thread promises when it comes back is promised to nobody.
+        # Bytes of each device that have not been promised.  Whoever relieves a thread that hangs goes on with a copy:
+        # what that thread promises when it comes back is promised to nobody.
         self.room: dict[int, int] = {}
 
     def plain(

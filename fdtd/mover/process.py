@@ -47,7 +47,6 @@ def _prefer_throughput() -> None:
     Two movers of one host wake each other with each packet, and else push each other off the same CPU while another one
     has nothing to do (decision 64).  Where an administrator has chosen how fdtd is scheduled, it stays.
     """
-    if os.sched_getscheduler(0) != os.SCHED_OTHER:
-        return
     with suppress(OSError):  # a sandbox may forbid it; then transfers within a host are slower
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        if os.sched_getscheduler(0) == os.SCHED_OTHER:
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

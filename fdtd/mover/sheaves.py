@@ -51,8 +51,11 @@ class Sheaves:
         sheaf.bundle.close()
 
     def committed(self, sheaves: Sequence[Sheaf]) -> None:
-        """Take the end of a commit."""
-        landing = self._landing
+        """Take the end of a commit.
+
+        Their room is others' when their descriptors are: an epoch's and as many again may be more than there are.
+        """
+        landing, count = self._landing, sum(len(sheaf.files) for sheaf in sheaves)
         with landing.lock:
             now = time.time()
             for sheaf in sheaves:
@@ -62,18 +65,20 @@ class Sheaves:
                     error = sheaf.error or sheaf.errors[number]
                     self._fail(*sheaf.files.pop(number), error.problem(Side.DESTINATION, Phase.COMMIT))
             self._conclude([one for sheaf in sheaves for one in sheaf.files.values()], now)
-            landing.lock.notify_all()
         for sheaf in sheaves:
             sheaf.bundle.close()
+        self._leave(count)
 
     def abandon(self, sheaves: Sequence[Sheaf], problem: Problem, *, close: bool = True) -> None:
         """Fail files that nobody began to commit; `close`: nor will come back to."""
+        count = sum(len(sheaf.files) for sheaf in sheaves)
         with self._landing.lock:
             for sheaf in sheaves:
                 for file, value in sheaf.files.values():
                     self._fail(file, value, problem)
         for sheaf in sheaves if close else ():
             sheaf.bundle.close()
+        self._leave(count)
 
     def take_outcomes(self) -> Columns[Outcome]:
         """Return the outcomes of what is done, each once."""
@@ -100,7 +105,6 @@ class Sheaves:
                 promise=[landing.policy.promise] * count if landing.policy.promise else (),
             )
         )
-        landing.room.leave(count)
         landing.finished_files += count
         landing.open_files -= count
         if landing.open_files == 0:
@@ -110,5 +114,9 @@ class Sheaves:
         landing = self._landing
         arrival = landing.receiver.arrivals.unsettle(file)
         arrival.moved, arrival.value = file.size, value
-        landing.room.leave(1)
         landing.fail_verified(file.index, problem)
+
+    def _leave(self, files: int) -> None:
+        with self._landing.lock:
+            self._landing.room.leave(files)
+            self._landing.lock.notify_all()

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from fdtcp import judging, thirdparty
+from fdtcp import contract, judging, thirdparty
 from fdtcp.contract import Release, Request, SourceGone, Watch
 from fdtcp.errors import (
     DaemonLost,
@@ -19,8 +19,10 @@ from fdtcp.errors import (
     RemoteProblem,
     Side,
     StreamsLost,
+    Unreachable,
 )
-from fdtcp.model.order import Outcome, State
+from fdtcp.model.order import KeptPartial, Outcome, State
+from fdtcp.stages import Stage
 from tests.helpers.fakedaemons import FakePair
 from tests.helpers.play import Play
 
@@ -105,6 +107,22 @@ def test_a_destination_that_hung_and_has_ended_is_the_end_whatever_its_reader_wa
     assert play.states() == ["done", "failed"]
     assert play.reasons() == {"destination-hangs"}
     assert play.now < judging.WRAP_UP_S
+
+
+def test_a_partial_that_stays_is_told_of_once_however_many_files_there_are() -> None:
+    play = Play(contract.MAX_CHUNK)
+    play.pair.kept = (KeptPartial(b"/to/.0", 5),)
+    play.play()
+    assert play.machine.kept == play.pair.kept
+
+
+def test_who_is_awaited_beyond_the_deadline_is_not_asked_for_all_the_time() -> None:
+    play = Play(1)
+    play.machine.start(0.0)
+    gone = Unreachable("no route").problem(Side.SOURCE, Phase.CONNECT)
+    play.machine.not_opened(Side.SOURCE, gone, 0.1)
+    assert play.machine.stage is Stage.SETTLING, "the destination may be in trouble, too"
+    assert play.machine.wake_at(0.2) > 60.0
 
 
 def test_a_lost_connection_is_opened_again_and_the_call_made_again() -> None:

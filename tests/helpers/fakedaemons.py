@@ -42,7 +42,7 @@ from fdtcp.errors import (
     Unreachable,
 )
 from fdtcp.lines import Channel
-from fdtcp.model.order import Action, Endpoint, Found, Outcome, State, StreamProgress, Verdict
+from fdtcp.model.order import Action, Endpoint, Found, KeptPartial, Outcome, State, StreamProgress, Verdict
 from fdtcp.model.pfn import Address
 
 SOURCE = Address("source.example", 1)
@@ -68,6 +68,7 @@ class FakePair:
     is_told_all: bool = False
     is_stalled: bool = False
     rate: int | None = None  # what the destination keeps to
+    kept: tuple[KeptPartial, ...] = ()
     connections: int = 0
     unreachable: set[Address] = field(default_factory=set)
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -148,7 +149,8 @@ class FakePair:
         is_all = self.is_told_all and len(self.outcomes) == len(self.expected)
         ended = (self.writer_ended or is_all) and cursor == len(self.outcomes)
         moved = sum(outcome.moved for outcome in self.outcomes)
-        return WatchReply(cursor, fresh, moved, streams, ended, self.writer_problem if ended else None, (), self.rate)
+        problem, kept = (self.writer_problem, self.kept) if ended else (None, ())
+        return WatchReply(cursor, fresh, moved, streams, ended, problem, kept, self.rate)
 
     def _abort(self, side: Side) -> None:
         if side is Side.SOURCE:

@@ -21,6 +21,7 @@ from fdtd.mover.sheaves import Sheaves
 from fdtd.mover.smalls import Smalls
 from fdtd.storage.choose import ChosenDestinations
 from fdtd.storage.paths import Prefixes
+from fdtd.storage.posix_bundle import PosixBundle
 from fdtd.storage.posix_volume import FileSystem
 
 FILES = 5
@@ -79,6 +80,20 @@ def test_all_are_done_together(stage: Stage) -> None:
     assert stage.commit() == dict.fromkeys(range(FILES), State.DONE.value)
     assert [(stage.directory / str(number)).read_bytes() for number in range(FILES)] == CONTENTS
     assert finished == [True] and stage.landing.finished_files == FILES
+
+
+def test_room_is_for_others_when_the_descriptors_are(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.take()
+    (stage.directory / "2").write_bytes(b"mine")  # one that fails holds a descriptor like the others
+    close, held = PosixBundle.close, []
+
+    def note(bundle: PosixBundle) -> None:
+        close(bundle)
+        held.append(stage.landing.room.uncommitted)
+
+    monkeypatch.setattr(PosixBundle, "close", note)
+    stage.commit()
+    assert held == [FILES] and stage.landing.room.uncommitted == 0
 
 
 def test_what_somebody_else_made_meanwhile_stays_and_fails_one_file(stage: Stage) -> None:
