@@ -11,7 +11,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 from fdtcp.errors import Problem, ProtocolViolation
@@ -28,18 +28,24 @@ class Database:
         """Open the file; `added` are columns (table, definition) that files of earlier versions may not have."""
         self.path = path
         self._lock = threading.Lock()
-        try:
-            self._db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, check_same_thread=False, isolation_level=None)
-            os.chmod(path, 0o640)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.executescript(schema)
-            for table, column in added:
-                known = {name for _, name, *_ in self._db.execute(f"PRAGMA table_info({table})")}
-                if column.split()[0] not in known:
-                    self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
-        except (sqlite3.Error, OSError) as exc:
-            raise StateFailed(f"cannot use {path}: {exc}") from exc
+        with ExitStack() as unless_ready:
+            try:
+                self._db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, check_same_thread=False, isolation_level=None)
+                unless_ready.callback(self._db.close)
+                self._prepare(schema, added)
+            except (sqlite3.Error, OSError) as exc:
+                raise StateFailed(f"cannot use {path}: {exc}") from exc
+            unless_ready.pop_all()
+
+    def _prepare(self, schema: str, added: Sequence[tuple[str, str]]) -> None:
+        os.chmod(self.path, 0o640)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.executescript(schema)
+        for table, column in added:
+            known = {name for _, name, *_ in self._db.execute(f"PRAGMA table_info({table})")}
+            if column.split()[0] not in known:
+                self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
 
     def close(self) -> None:
         """Close the file."""
