@@ -201,8 +201,8 @@ class ThirdParty:
         ]
         reopenings = [end.reopen_at for end in self.ends.values() if end.link is Link.BROKEN]
         # Where somebody is awaited beyond the deadline, what ends that is an event of its own.
-        is_over = now >= self._deadline and self._judge(now) is None
-        return min([float("inf") if is_over else self._deadline, *glances, *reopenings])
+        is_past = now >= self._deadline and self._judge(now) is None
+        return min([float("inf") if is_past else self._deadline, *glances, *reopenings])
 
     # --- what answers mean ---
 
